@@ -1,0 +1,1 @@
+"""People with joints: readers of sets, drawn figures, and the way into a batch."""
