@@ -1,0 +1,1 @@
+"""What happens to a job: store, leases, supervisor, artifacts and registry."""

@@ -1,0 +1,12 @@
+"""The job kinds: a small file each, and a line in this table."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from worker.jobs.distill import Distill
+from worker.jobs.evaluate import Evaluate
+from worker.jobs.kind import JobKind, Work
+
+__all__ = ["KINDS", "JobKind", "Work"]
+
+KINDS: Final[Mapping[str, JobKind]] = {"distill": Distill(), "evaluate": Evaluate()}

@@ -1,0 +1,56 @@
+"""What a job kind is: four steps, in the service, the worker, the child, and the worker again."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worker.store.tables import Job, Version
+
+if TYPE_CHECKING:
+    from worker.stores import Stores
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the child process is given."""
+
+    spec: Mapping[str, Any]
+    """As `JobKind.prepare` made it."""
+    run_dir: Path
+    resume: bool
+    """Whether an earlier attempt worked in the run folder."""
+    device: str
+    stop: Callable[[], bool]
+    """True once the work should save what it has and end."""
+
+
+class JobKind(ABC):
+    """One kind of job; `worker.jobs.KINDS` names them all."""
+
+    @abstractmethod
+    def resolve(self, config: Mapping[str, Any], stores: "Stores") -> dict[str, Any]:
+        """In the service, before the job is written: the whole configuration, checked.
+
+        Names of data sets and models stay names, models with their version.
+        Raises ConfigError, DatasetNotFound, ModelNotFound, VersionNotFound.
+        """
+
+    @abstractmethod
+    def prepare(self, resolved: Mapping[str, Any], stores: "Stores") -> dict[str, Any]:
+        """On the worker, before the child starts: JSON with this host's paths for every name.
+
+        Raises any PoseError: the job fails with its message.
+        """
+
+    @abstractmethod
+    def run(self, work: Work) -> bool:
+        """In the child: do it, writing events into the run folder. False if it was stopped.
+
+        Raises any PoseError: the job fails with its message.
+        """
+
+    def product(self, job: Job, run_dir: Path, stores: "Stores") -> Version | None:
+        """On the worker, when the child ended well: the model version to register, if any."""
+        return None

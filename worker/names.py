@@ -1,0 +1,18 @@
+"""The names that people give to models and data sets."""
+
+import re
+from typing import Final
+
+from worker.errors import NameInvalid
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def checked_name(name: str, what: str) -> str:
+    """`name`, as it stands. Raises NameInvalid; `what` says what it should name."""
+    if not _NAME.fullmatch(name):
+        raise NameInvalid(
+            f"{name!r} cannot name a {what}: accepted are 1 to 64 of a-z, 0-9, '.', '_' and '-', "
+            "the first a letter or digit"
+        )
+    return name

@@ -1,0 +1,79 @@
+"""Where a server keeps its state and how patient it is; environment variables `OKDHP_…`."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _below(folder: str, prefix: str = "") -> Any:
+    """A default that lies in the home folder."""
+
+    def make(known: dict[str, Any]) -> str:
+        return f"{prefix}{known['home'] / folder}"
+
+    return make
+
+
+class WorkerSettings(BaseSettings):
+    """One home folder by default; a server sets the four URLs and folders to others."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OKDHP_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".okdhp",
+        description="all state that has no other place",
+    )
+    database_url: str = Field(
+        default_factory=_below("okdhp.db", "sqlite:///"),
+        description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
+        repr=False,
+    )
+    broker_url: str | None = Field(
+        None,
+        description="redis://… of the broker; none: the embedded one, below home",
+        repr=False,
+    )
+    artifacts_url: str = Field(
+        default_factory=_below("artifacts", "file://"),
+        description="any fsspec URL, as s3://bucket/folder",
+        repr=False,
+    )
+    data_dir: Path = Field(
+        default_factory=lambda known: known["home"] / "data",
+        description="data sets are registered by their path below it",
+    )
+    runs_dir: Path = Field(
+        default_factory=lambda known: known["home"] / "runs",
+        description="run folders of this host's jobs",
+    )
+    worker_name: str | None = Field(None, description="shown with its jobs; HOST:PID by default")
+    device: str = Field("auto", description="for training: auto, cpu, cuda or cuda:N")
+
+    lease_s: float = Field(15.0, gt=0, description="a worker silent for so long has lost its job")
+    heartbeat_s: float = Field(3.0, gt=0, description="a lease is renewed this often")
+    housekeeping_s: float = Field(2.0, gt=0, description="between reaping and announcing")
+    reannounce_s: float = Field(
+        10.0, gt=0, description="an idle worker asks again for a job that waited so long"
+    )
+    lost_limit: int = Field(
+        3, ge=1, description="a job whose worker was lost this often fails instead of going on"
+    )
+    cancel_grace_s: float = Field(
+        20.0, ge=0, description="between TERM and KILL of a cancelled job's processes"
+    )
+    drain_grace_s: float = Field(
+        8.0, ge=0, description="for checkpoints when the worker itself must end; then KILL"
+    )
+    visibility_timeout_s: int = Field(
+        24 * 3600,
+        ge=1,
+        description="the broker delivers an unacknowledged message again after so long",
+    )
+
+    def run_dir(self, job_id: str) -> Path:
+        """The run folder of a job on this host."""
+        return self.runs_dir / job_id

@@ -1,0 +1,37 @@
+"""The job store: the database is the truth about jobs, the broker only a bell."""
+
+from worker.store.database import Database, now, open_database
+from worker.store.jobs import Claim, JobPage, JobStore
+from worker.store.tables import (
+    ACTIVE,
+    FINAL,
+    FOLLOWS,
+    Artifact,
+    Dataset,
+    Job,
+    Model,
+    Promotion,
+    State,
+    Transition,
+    Version,
+)
+
+__all__ = [
+    "ACTIVE",
+    "FINAL",
+    "FOLLOWS",
+    "Artifact",
+    "Claim",
+    "Database",
+    "Dataset",
+    "Job",
+    "JobPage",
+    "JobStore",
+    "Model",
+    "Promotion",
+    "State",
+    "Transition",
+    "Version",
+    "now",
+    "open_database",
+]

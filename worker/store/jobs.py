@@ -1,0 +1,418 @@
+"""The jobs: added by the service, claimed and written by one worker at a time.
+
+A claim is one UPDATE that tests the state and raises `attempt`. Every later write of the worker
+locks the row and compares attempt and worker, so that one who woke late is refused (LeaseLost).
+"""
+
+import hashlib
+import json
+import secrets
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import false, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from worker.errors import (
+    ActionRefused,
+    ArtifactNotFound,
+    ClaimRefused,
+    IdempotencyConflict,
+    JobNotFound,
+    LeaseLost,
+    TransitionRefused,
+)
+from worker.store.database import Database, now
+from worker.store.metrics import epoch_entry, summary
+from worker.store.tables import (
+    ACTIONS,
+    ACTIVE,
+    FINAL,
+    FOLLOWS,
+    Artifact,
+    Epoch,
+    Job,
+    State,
+    Transition,
+    Version,
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's right to write to a job: the attempt is its fencing token."""
+
+    job_id: str
+    attempt: int
+    worker: str
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """Some jobs, newest first; `next` asks for those after them, None at the end."""
+
+    jobs: list[Job]
+    next: str | None
+
+
+class JobStore:
+    """All that is known about jobs. Every method is one transaction."""
+
+    def __init__(self, database: Database, *, lease_s: float = 15.0, lost_limit: int = 3) -> None:
+        self._database = database
+        self._lease_s = lease_s
+        self._lost_limit = lost_limit
+
+    # The service's side ------------------------------------------------------------------------
+
+    def add(
+        self,
+        kind: str,
+        config: Mapping[str, Any],
+        resolved: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+    ) -> tuple[Job, bool]:
+        """A new job in `queued`, and True; or the one that the key belongs to, and False.
+
+        Raises IdempotencyConflict when the key was used with another kind or config.
+        """
+        if idempotency_key is not None and (old := self.posted(idempotency_key, kind, config)):
+            return old, False
+        try:
+            with self._database.writing() as session:
+                job = Job(
+                    id=_new_id(),
+                    kind=kind,
+                    state=State.QUEUED,
+                    config=dict(config),
+                    resolved=dict(resolved),
+                    created_at=_clock(session),
+                    idempotency_key=idempotency_key,
+                    body_sha256=_body_sha256(kind, config),
+                )
+                session.add(job)
+                session.flush()
+                _record_step(session, job, None, State.QUEUED, None, "posted", job.created_at)
+            return job, True
+        except IntegrityError:  # the same key came at the same moment
+            if idempotency_key is None:
+                raise
+            first = self.posted(idempotency_key, kind, config)
+            if first is None:
+                raise
+            return first, False
+
+    def posted(self, key: str, kind: str, config: Mapping[str, Any]) -> Job | None:
+        """The job that was posted with this idempotency key, if any.
+
+        Raises IdempotencyConflict when it was posted with another kind or config.
+        """
+        with self._database.reading() as session:
+            job = session.scalar(select(Job).where(Job.idempotency_key == key))
+        if job is not None and job.body_sha256 != _body_sha256(kind, config):
+            raise IdempotencyConflict(key, job.id)
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Raises JobNotFound."""
+        with self._database.reading() as session:
+            job = session.get(Job, job_id)
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
+
+    def page(
+        self,
+        *,
+        state: State | None = None,
+        kind: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> JobPage:
+        """Jobs, newest first; `before` is the last page's `next` (keyset paging)."""
+        query = select(Job).order_by(Job.id.desc()).limit(limit + 1)
+        if state is not None:
+            query = query.where(Job.state == state)
+        if kind is not None:
+            query = query.where(Job.kind == kind)
+        if before is not None:
+            query = query.where(Job.id < before)
+        with self._database.reading() as session:
+            jobs = list(session.scalars(query))
+        more = len(jobs) > limit
+        return JobPage(jobs[:limit], jobs[limit - 1].id if more else None)
+
+    def history(self, job_id: str) -> list[Transition]:
+        """Every step that the job took, oldest first; none for an unknown job."""
+        with self._database.reading() as session:
+            query = select(Transition).where(Transition.job_id == job_id)
+            return list(session.scalars(query.order_by(Transition.id)))
+
+    def metrics(self, job: Job) -> dict[str, Any]:
+        """{"latest", "best", "history"}; see `worker.store.metrics.summary`."""
+        with self._database.reading() as session:
+            query = select(Epoch.entry).where(Epoch.job_id == job.id).order_by(Epoch.epoch)
+            return summary(list(session.scalars(query)), job.result)
+
+    def artifacts(self, job_id: str) -> list[Artifact]:
+        """What the job left, by name; none for an unknown job."""
+        with self._database.reading() as session:
+            query = select(Artifact).where(Artifact.job_id == job_id).order_by(Artifact.name)
+            return list(session.scalars(query))
+
+    def artifact(self, job_id: str, name: str) -> Artifact:
+        """Raises JobNotFound, ArtifactNotFound."""
+        with self._database.reading() as session:
+            found = session.get(Artifact, (job_id, name))
+        if found is None:
+            self.get(job_id)
+            raise ArtifactNotFound(f"job {job_id} has no artifact {name!r}")
+        return found
+
+    def cancel(self, job_id: str, reason: str = "cancelled by the user") -> Job:
+        """A queued job is cancelled at once, a running one is asked to end.
+
+        Raises JobNotFound; ActionRefused for a job that has ended.
+        """
+        with self._database.writing() as session:
+            job = session.get(Job, job_id, with_for_update=True)
+            if job is None:
+                raise JobNotFound(job_id)
+            if job.state in FINAL:
+                raise ActionRefused(job_id, "cancel", job.state, ACTIONS[job.state])
+            job.cancel_requested = True
+            if job.state == State.QUEUED:
+                _step(session, job, State.CANCELLED, None, reason)
+        return job
+
+    # The bell ----------------------------------------------------------------------------------
+
+    def unannounced(self, *, after_s: float | None = None, limit: int = 100) -> list[str]:
+        """Ids of queued jobs that the broker was not told of, oldest first.
+
+        With `after_s` also those that still wait so many seconds after it was told.
+        """
+        silent = or_(
+            Job.announced_at.is_(None),
+            false() if after_s is None else Job.announced_at < now() - after_s,
+        )
+        query = select(Job.id).where(Job.state == State.QUEUED, silent)
+        with self._database.reading() as session:
+            return list(session.scalars(query.order_by(Job.id).limit(limit)))
+
+    def announced(self, job_id: str) -> None:
+        """Note that the broker was told of a queued job."""
+        with self._database.writing() as session:
+            waiting = update(Job).where(Job.id == job_id, Job.state == State.QUEUED)
+            session.execute(waiting.values(announced_at=now()))
+
+    # The worker's side -------------------------------------------------------------------------
+
+    def claim(self, job_id: str, worker: str) -> Claim:
+        """Take a queued job. Raises ClaimRefused when it is not queued, JobNotFound."""
+        with self._database.writing() as session:
+            attempt = session.scalar(
+                update(Job)
+                .where(Job.id == job_id, Job.state == State.QUEUED)
+                .values(
+                    state=State.STARTING,
+                    attempt=Job.attempt + 1,
+                    worker=worker,
+                    lease_expires_at=now() + self._lease_s,
+                    started_at=func.coalesce(Job.started_at, now()),
+                )
+                .returning(Job.attempt)
+            )
+            job = session.get(Job, job_id)
+            if job is None:
+                raise JobNotFound(job_id)
+            if attempt is None:
+                raise ClaimRefused(f"job {job_id} is {job.state}, not queued")
+            at = _clock(session)
+            _record_step(session, job, State.QUEUED, State.STARTING, worker, "claimed", at)
+        return Claim(job_id, attempt, worker)
+
+    def renew(self, claim: Claim) -> bool:
+        """Hold the lease; True when the job's cancel is asked for. Raises LeaseLost."""
+        with self._database.writing() as session:
+            job = self._owned(session, claim)
+            job.lease_expires_at = _clock(session) + self._lease_s
+            return job.cancel_requested
+
+    def record(self, claim: Claim, events: Sequence[Mapping[str, Any]]) -> None:
+        """Store a run's events; those that are stored already change nothing. Raises LeaseLost.
+
+        events: in their order, each with `seq` and `kind` (progress, epoch, finished are kept).
+        """
+        with self._database.writing() as session:
+            job = self._owned(session, claim)
+            for event in events:
+                if event["seq"] <= job.event_seq:
+                    continue
+                job.event_seq = event["seq"]
+                match event["kind"]:
+                    case "progress":
+                        job.progress = epoch_entry(event)
+                    case "epoch":
+                        entry = epoch_entry(event)
+                        session.merge(Epoch(job_id=job.id, epoch=entry["epoch"], entry=entry))
+                    case "finished":
+                        job.result = dict(event.get("metrics") or {})
+
+    def restart_events(self, claim: Claim) -> None:
+        """The run folder is a new one: its events count from 1 again. Raises LeaseLost."""
+        with self._database.writing() as session:
+            self._owned(session, claim).event_seq = 0
+
+    def add_artifact(self, claim: Claim, name: str, key: str, bytes_: int, sha256: str) -> None:
+        """Note a file of the job; one of the same name is replaced. Raises LeaseLost."""
+        with self._database.writing() as session:
+            self._owned(session, claim)
+            session.merge(
+                Artifact(
+                    job_id=claim.job_id,
+                    name=name,
+                    key=key,
+                    bytes=bytes_,
+                    sha256=sha256,
+                    created_at=_clock(session),
+                )
+            )
+
+    def move(self, claim: Claim, new: State, reason: str) -> None:
+        """Go on to `new`. Raises LeaseLost; TransitionRefused when it cannot follow."""
+        with self._database.writing() as session:
+            _step(session, self._owned(session, claim), new, claim.worker, reason)
+
+    def succeed(self, claim: Claim, version: Version | None = None) -> None:
+        """End the job well and, in the same transaction, register what it made.
+
+        version: complete but for its number and time. Raises LeaseLost, TransitionRefused.
+        """
+        from worker.store.versions import insert_version
+
+        with self._database.writing() as session:
+            job = self._owned(session, claim)
+            if version is not None:
+                insert_version(session, version, _clock(session))
+            _step(session, job, State.SUCCEEDED, claim.worker, "finished")
+
+    def fail(self, claim: Claim, reason: str, message: str, log: Iterable[str] = ()) -> None:
+        """End the job with what a person can act on. Raises LeaseLost, TransitionRefused.
+
+        reason: a few words; message: what happened; log: the last lines of the run.
+        """
+        with self._database.writing() as session:
+            job = self._owned(session, claim)
+            job.error = {"reason": reason, "message": message, "log": list(log)}
+            _step(session, job, State.FAILED, claim.worker, reason)
+
+    def release(self, claim: Claim, reason: str) -> None:
+        """Give the job back to the queue, or end it if its cancel was asked for meanwhile.
+
+        Raises LeaseLost, TransitionRefused.
+        """
+        with self._database.writing() as session:
+            job = self._owned(session, claim)
+            new = State.CANCELLED if job.cancel_requested else State.QUEUED
+            _step(session, job, new, claim.worker, reason)
+
+    def reap(self, reaper: str) -> list[tuple[str, State]]:
+        """Take the jobs whose lease ran out from their workers; ids and their new states.
+
+        They are queued again; one that lost its worker `lost_limit` times fails, and one whose
+        cancel was asked for is cancelled. Any number of reapers may run at once.
+        """
+        with self._database.writing() as session:
+            query = (
+                select(Job)
+                .where(Job.state.in_(ACTIVE), Job.lease_expires_at < now())
+                .order_by(Job.id)
+                .with_for_update(skip_locked=True)
+            )
+            reaped = []
+            for job in session.scalars(query):
+                reason = f"host lost: worker {job.worker} did not renew its lease"
+                job.lost += 1
+                if job.cancel_requested:
+                    new = State.CANCELLED
+                elif job.lost >= self._lost_limit:
+                    new = State.FAILED
+                    message = f"its worker was lost {job.lost} times; the last was {job.worker}"
+                    job.error = {"reason": "host lost", "message": message, "log": []}
+                else:
+                    new = State.QUEUED
+                _step(session, job, new, reaper, reason)
+                reaped.append((job.id, new))
+            return reaped
+
+    def _owned(self, session: Session, claim: Claim) -> Job:
+        """The claim's job, locked until the transaction ends. Raises LeaseLost."""
+        job = session.get(Job, claim.job_id, with_for_update=True)
+        if job is None:
+            raise LeaseLost(claim.job_id, claim.attempt, "it was deleted")
+        if (job.attempt, job.worker) != (claim.attempt, claim.worker):
+            holder = f"belongs to worker {job.worker}" if job.worker else f"is {job.state}"
+            raise LeaseLost(claim.job_id, claim.attempt, f"it {holder} (attempt {job.attempt})")
+        return job
+
+
+def _step(session: Session, job: Job, new: State, worker: str | None, reason: str) -> None:
+    """One step of a locked job by the table of states. Raises TransitionRefused."""
+    old = job.state
+    if new not in FOLLOWS[old]:
+        raise TransitionRefused(job.id, old, new)
+    at = _clock(session)
+    job.state = new
+    if new not in ACTIVE:
+        job.worker = None
+        job.lease_expires_at = None
+    if new == State.QUEUED:
+        job.announced_at = None
+    if new in FINAL:
+        job.ended_at = at
+    _record_step(session, job, old, new, worker, reason, at)
+
+
+def _record_step(
+    session: Session,
+    job: Job,
+    old: State | None,
+    new: State,
+    worker: str | None,
+    reason: str,
+    at: float,
+) -> None:
+    session.add(
+        Transition(
+            job_id=job.id,
+            at=at,
+            old=old,
+            new=new,
+            attempt=job.attempt,
+            worker=worker,
+            reason=reason[:500],
+        )
+    )
+
+
+def _clock(session: Session) -> float:
+    return session.execute(select(now())).scalar_one()
+
+
+def _new_id() -> str:
+    """A UUID of version 7 (RFC 9562, 5.7 and 6.2 method 3): text order is the order of making."""
+    ns = time.time_ns()
+    below_ms = (ns % 1_000_000) * 4096 // 1_000_000
+    bits = (ns // 1_000_000) << 80 | 0x7 << 76 | below_ms << 64 | 0b10 << 62
+    return str(uuid.UUID(int=bits | secrets.randbits(62)))
+
+
+def _body_sha256(kind: str, config: Mapping[str, Any]) -> str:
+    body = json.dumps({"kind": kind, "config": config}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(body.encode()).hexdigest()

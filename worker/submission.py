@@ -1,0 +1,40 @@
+"""Posting a job: checked whole, written, and announced."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from worker.announcer import Announcer
+from worker.errors import KindUnknown
+from worker.jobs import KINDS, JobKind
+from worker.store import Job
+from worker.stores import Stores
+
+
+def submit(
+    stores: Stores,
+    announcer: Announcer,
+    kind: str,
+    config: Mapping[str, Any],
+    *,
+    idempotency_key: str | None = None,
+    kinds: Mapping[str, JobKind] = KINDS,
+) -> tuple[Job, bool]:
+    """The job, and whether it is new; a known idempotency key gives the job it belongs to.
+
+    A broker that is away is no error: the job is announced later.
+    Raises KindUnknown, ConfigError, DatasetNotFound, ModelNotFound, VersionNotFound,
+    IdempotencyConflict.
+    """
+    if kind not in kinds:
+        near = difflib.get_close_matches(kind, kinds, n=1)
+        raise KindUnknown(kind, sorted(kinds), near[0] if near else "")
+    if idempotency_key is not None:
+        known = stores.jobs.posted(idempotency_key, kind, config)
+        if known is not None:
+            return known, False
+    resolved = kinds[kind].resolve(config, stores)
+    job, new = stores.jobs.add(kind, config, resolved, idempotency_key=idempotency_key)
+    if new:
+        announcer.announce(job.id)
+    return job, new
