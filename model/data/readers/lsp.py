@@ -3,7 +3,11 @@
 Johnson & Everingham, BMVC 2010 and CVPR 2011. The two are told apart by the shape as published:
 LSP `(3, 14, N)`, where flag 1 means that a joint is hidden and all are labelled; LSPET
 `(14, 3, N)`, where flag 1 means that it is labelled. Row i belongs to image i + 1.
-The coordinates are MATLAB's, the first pixel's centre at (1, 1): one is subtracted.
+
+Where the first pixel's centre lies is not published, and other readers subtract one for MATLAB's
+sake. Measured by how limbs lie around their labelled lines (`benchmarks/label_offset.py`), LSP's
+origin is the corner of the image, as labels have that were scaled down with their photographs:
+half a pixel is subtracted. LSPET's is the first pixel's centre, as ours.
 """
 
 import re
@@ -21,6 +25,7 @@ from model.geometry import Box
 from model.skeletons import LSP14
 
 _K: Final = len(LSP14)
+_LSP_ORIGIN_PX: Final = 0.5
 _NAME: Final = re.compile(r"im(\d{1,9})\.\w+")
 
 
@@ -122,6 +127,6 @@ def _convert(
     labelled = flag == 1 if extended else np.ones_like(flag, np.bool_)
     refuse(labelled & ~np.isfinite(rows[:, :, :2]).all(-1), "is not a finite number")
     joints_img = np.zeros(rows.shape, np.float32)
-    joints_img[labelled, :2] = rows[labelled, :2] - 1
+    joints_img[labelled, :2] = rows[labelled, :2] - (0 if extended else _LSP_ORIGIN_PX)
     joints_img[labelled, 2] = 1
     return joints_img, (1 - flag).astype(np.int8)
