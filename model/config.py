@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from model.errors import ConfigError, Fault
 from model.geometry import STRIDE
-from model.skeletons import SKELETONS
 
 PRESETS: Final = Path(__file__).with_name("presets")
 
@@ -53,7 +52,9 @@ class SourceConfig(_Part):
 class DataConfig(_Part):
     """What is learnt from, and how a person is cut out."""
 
-    skeleton: Literal["mpii16", "coco17", "lsp14"] = "mpii16"
+    skeleton: Literal["mpii16", "coco17", "lsp14", "source"] = Field(
+        "mpii16", description="`source`: that of the first training set, as a COCO file's category"
+    )
     crop_px: tuple[int, int] = Field((128, 128), description="the network's input (height, width)")
     padding: float = Field(
         0.25, ge=0, le=2, description="room round the box, a fraction of its side, at each side"
@@ -117,7 +118,7 @@ class TargetConfig(_Part):
     sigma_cells: float = Field(2.0, gt=0, le=16, description="of the Gaussian, in heatmap cells")
     term: Literal["mse", "ce"] = Field(
         "mse",
-        description="`mse`: maps are Gaussians of height 1; `ce`: maps are logits of a distribution",
+        description="`mse`: maps are Gaussians of height 1; `ce`: logits of a distribution",
     )
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong with what a person hands us. Knows no HTTP: `service.errors` maps to statuses."""
+"""What can be wrong with what a person hands us. Knows no HTTP: `service.errors` does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -147,7 +147,8 @@ MPII16: Final = Skeleton(
     limbs=(
         *_LIMBS,
         ("right_hip", "pelvis"), ("left_hip", "pelvis"), ("pelvis", "thorax"),
-        ("thorax", "upper_neck"), ("upper_neck", "head_top"), ("right_shoulder", "thorax"), ("left_shoulder", "thorax"),
+        ("right_shoulder", "thorax"), ("left_shoulder", "thorax"), ("thorax", "upper_neck"),
+        ("upper_neck", "head_top"),
     ),
     sigmas=_sigmas(_MPII_JOINTS),
     groups=_groups(*_LIMB_GROUPS, head=("head_top",)),

@@ -1,0 +1,134 @@
+"""Batched augmentation on the training device: one affine and one colour change a person.
+
+Frames: `_pack` is the wider cut that `model.data.packing` made, `_crop` the network's input.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.config import AugmentConfig
+from model.skeletons import Skeleton
+
+
+class Augment:
+    """Turns, zooms, shifts, mirrors, halves and tints; every choice comes from the generator."""
+
+    def __init__(
+        self, config: AugmentConfig, skeleton: Skeleton, crop_px: tuple[int, int], padding: float
+    ) -> None:
+        self.config, self.crop_px, self.padding = config, crop_px, padding
+        self.flip_order = torch.from_numpy(skeleton.flip_order)
+        legs = ("hip", "knee", "ankle")
+        self.lower = torch.tensor([name.endswith(legs) for name in skeleton.joints])
+
+    def __call__(
+        self, pixels: Tensor, joints_pack: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """One batch.
+
+        pixels: uint8 `[N, Hp, Wp, 3]`; joints_pack: `[N, K, 3]` x, y, labelled.
+        Returns the crops, float32 `[N, 3, H, W]` of 0…255, and joints_crop `[N, K, 3]`, whose
+        third value is 0 as well where the joint fell outside the crop.
+        """
+        H, W = self.crop_px
+        image = pixels.permute(0, 3, 1, 2).float()
+        to_pack, centre_pack, flip = self._draw(image.shape[-2:], joints_pack, generator)
+        image = _sample(image, to_pack, centre_pack, (H, W))
+        image = self._tint(image, generator)
+
+        centre_crop = torch.tensor([(W - 1) / 2, (H - 1) / 2], device=image.device)
+        offset = joints_pack[..., :2] - centre_pack[:, None]
+        points = torch.einsum("nij,nkj->nki", torch.linalg.inv(to_pack), offset) + centre_crop
+        order = self.flip_order.to(points.device)
+        labelled = joints_pack[..., 2]
+        points = torch.where(flip[:, None, None], points[:, order], points)
+        labelled = torch.where(flip[:, None], labelled[:, order], labelled)
+        limit = torch.tensor([W - 0.5, H - 0.5], device=image.device)
+        inside = ((points > -0.5) & (points < limit)).all(-1)
+        return image, torch.cat([points, (labelled * inside)[..., None]], -1)
+
+    def _draw(
+        self, pack_size: torch.Size, joints_pack: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The matrices `[N, 2, 2]` crop → pack, the pack points `[N, 2]` that the crops centre on,
+        and who is mirrored `[N]`."""
+        ours = self.config
+        N, device = len(joints_pack), joints_pack.device
+
+        def uniform() -> Tensor:  # −1 … 1
+            return torch.rand(N, generator=generator, device=device) * 2 - 1
+
+        def chance(share: float) -> Tensor:
+            return torch.rand(N, generator=generator, device=device) < share
+
+        turn = uniform() * math.radians(ours.rotation_deg) * chance(ours.rotation_share)
+        zoom = 1 + uniform() * ours.scale
+        flip = chance(ours.flip)
+        Hp, Wp = pack_size
+        centre = torch.tensor([(Wp - 1) / 2, (Hp - 1) / 2], device=device).expand(N, 2)
+        if ours.half_body:
+            centre, zoom = self._halved(joints_pack, centre, zoom, chance)
+        side = torch.tensor([self.crop_px[1], self.crop_px[0]], device=device)
+        centre = (
+            centre + torch.stack([uniform(), uniform()], -1) * ours.shift * side / zoom[:, None]
+        )
+
+        c, s = torch.cos(turn) / zoom, torch.sin(turn) / zoom
+        mirror = 1 - 2 * flip.float()
+        matrix = torch.stack(
+            [torch.stack([c * mirror, s], -1), torch.stack([-s * mirror, c], -1)], 1
+        )
+        return matrix, centre, flip
+
+    def _halved(self, joints_pack, centre, zoom, chance):  # type: ignore[no-untyped-def]
+        """Some people are cut to their legs, or to all but them, where four joints or more are."""
+        labelled = joints_pack[..., 2] > 0
+        lower = self.lower.to(labelled.device)
+        part = torch.where(chance(0.5)[:, None], labelled & lower, labelled & ~lower)
+        taken = chance(self.config.half_body) & (part.sum(-1) >= 4)
+        points = joints_pack[..., :2]
+        low = points.masked_fill(~part[..., None], math.inf).amin(1)
+        high = points.masked_fill(~part[..., None], -math.inf).amax(1)
+        extent = (high - low).amax(-1) * (1 + 2 * self.padding)
+        grown = (min(self.crop_px) / extent.clamp(min=1)).clamp(0.5, 2.5)
+        return (
+            torch.where(taken[:, None], (low + high) / 2, centre),
+            torch.where(taken, zoom * grown, zoom),
+        )
+
+    def _tint(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        strength = self.config.colour
+        if not strength:
+            return image
+        N, device = len(image), image.device
+
+        def around_one(*shape: int) -> Tensor:
+            drawn = torch.rand(N, *shape, generator=generator, device=device) * 2 - 1
+            return 1 + strength * drawn
+
+        grey = image.mean(1, keepdim=True)
+        image = grey + (image - grey) * around_one(1, 1, 1)  # saturation
+        level = image.mean((1, 2, 3), keepdim=True)
+        image = level + (image - level) * around_one(1, 1, 1)  # contrast
+        return (image * around_one(1, 1, 1) * around_one(3, 1, 1)).clamp(0, 255)
+
+
+def _sample(image: Tensor, to_pack: Tensor, centre_pack: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear samples of `[N, 3, Hp, Wp]` at the crop's pixel centres, black outside."""
+    H, W = size
+    Hp, Wp = image.shape[-2:]
+    device = image.device
+    y, x = torch.meshgrid(
+        torch.arange(H, device=device) - (H - 1) / 2,
+        torch.arange(W, device=device) - (W - 1) / 2,
+        indexing="ij",
+    )
+    at = (
+        torch.einsum("nij,hwj->nhwi", to_pack, torch.stack([x, y], -1)) + centre_pack[:, None, None]
+    )
+    # align_corners: −1 and 1 are the centres of the first and the last pixel.
+    grid = at * at.new_tensor([2 / (Wp - 1), 2 / (Hp - 1)]) - 1
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=True)

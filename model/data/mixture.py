@@ -1,0 +1,92 @@
+"""Several sets as one: every person in one skeleton, joints that a set lacks left unlabelled."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+
+from model.config import SourceConfig
+from model.data.check import fingerprint
+from model.data.person import Person
+from model.data.readers import READERS, LabelledSet
+from model.data.synthetic import draw_people
+from model.errors import DatasetError
+from model.skeletons import MPII16, SKELETONS, Skeleton, joint_map
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """People of one or more sets."""
+
+    skeleton: Skeleton
+    people: list[Person]
+    fingerprint: str
+    sources: tuple[str, ...]  # as "lsp:train, 997 people"
+
+    def as_set(self) -> LabelledSet:
+        """As if it were one set."""
+        name = " + ".join(self.sources)
+        return LabelledSet(name, self.skeleton, self.people, name)
+
+
+def open_source(source: SourceConfig) -> LabelledSet:
+    """The set in its own skeleton. Raises DatasetError."""
+    if source.format is None:
+        raise DatasetError(str(source.dataset), None, "the data set's name was not resolved")
+    if source.format == "synthetic":
+        count = source.people or 1000
+        return LabelledSet(
+            name="synthetic",
+            skeleton=MPII16,
+            people=draw_people(count, seed=source.seed),
+            source=f"synthetic, {count} figures of seed {source.seed}",
+        )
+    assert source.path is not None  # SourceConfig demands it
+    labelled = READERS[source.format](source.path, source.split)
+    if not labelled.people:
+        raise DatasetError(source.path.name, None, "holds no labelled person")
+    return replace(labelled, people=list(islice(labelled.people, source.people)))
+
+
+def skeleton_of(name: str, sources: Sequence[SourceConfig]) -> Skeleton:
+    """The skeleton that a run learns: a known one, or that of its first set (`source`)."""
+    return SKELETONS[name] if name in SKELETONS else open_source(sources[0]).skeleton
+
+
+def open_mixture(sources: Sequence[SourceConfig], skeleton: Skeleton) -> Mixture:
+    """Everybody of every source, in the one skeleton. Raises DatasetError."""
+    people: list[Person] = []
+    names, prints = [], []
+    for source in sources:
+        labelled = open_source(source)
+        converted = in_skeleton(labelled, skeleton)
+        if not any(person.labelled.any() for person in converted):
+            raise DatasetError(
+                labelled.source, None, f"has no joint of the skeleton {skeleton.name}"
+            )
+        people += converted
+        names.append(f"{labelled.name}:{source.split or 'all'}, {len(converted)} people")
+        prints.append(fingerprint(labelled))
+    digest = hashlib.sha256("\n".join([skeleton.name, *prints]).encode()).hexdigest()
+    return Mixture(skeleton, people, digest, tuple(names))
+
+
+def in_skeleton(labelled: LabelledSet, skeleton: Skeleton) -> list[Person]:
+    """The set's people with the joints of another skeleton; what the set lacks is unlabelled."""
+    if labelled.skeleton == skeleton:
+        return list(labelled.people)
+    taken = joint_map(labelled.skeleton, skeleton)
+    have = taken >= 0
+
+    def converted(person: Person) -> Person:
+        joints = np.zeros((len(skeleton), 3), np.float32)
+        joints[have] = person.joints_img[taken[have]]
+        visible = None
+        if person.visible is not None:
+            visible = np.full(len(skeleton), -1, np.int8)
+            visible[have] = person.visible[taken[have]]
+        return replace(person, joints_img=joints, visible=visible)
+
+    return [converted(person) for person in labelled.people]

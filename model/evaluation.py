@@ -1,0 +1,121 @@
+"""How good keypoints are: the benchmarks' metrics with their protocol beside them.
+
+No torch: a deployed student is evaluated through the code that serves it.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.data.packing import exact_crops
+from model.data.person import Person
+from model.data.readers import LabelledSet
+from model.geometry import Crop
+from model.metrics.ap import average_precision
+from model.metrics.pck import PckResult, head_px, pck, torso_px
+from model.predictor import Predictor
+from model.skeletons import Skeleton, joint_map
+
+BATCH = 64
+
+
+def measure(
+    keypoints_img: NDArray[np.float64], skeleton: Skeleton, labelled: LabelledSet
+) -> dict[str, Any]:
+    """All metrics that the set allows, of one answer a person.
+
+    keypoints_img: `[P, K, 3]` in the model's `skeleton`; they are compared in the set's own one,
+    over the joints that both have.
+    """
+    taken = joint_map(skeleton, labelled.skeleton)
+    have = taken >= 0
+    found = np.zeros((len(labelled.people), len(labelled.skeleton), 3))
+    found[:, have] = keypoints_img[:, taken[have]]
+    truth = np.stack([p.joints_img for p in labelled.people]).astype(np.float64)
+    truth[:, ~have, 2] = 0
+
+    def at(normaliser: NDArray[np.float64], threshold: float) -> PckResult:
+        return pck(found[..., :2], truth, normaliser, threshold, labelled.skeleton)
+
+    result: dict[str, Any] = {"people": len(labelled.people)}
+    torso = torso_px(truth, labelled.skeleton)
+    if np.isfinite(torso).any():
+        result["pck@0.2"] = at(torso, 0.2).to_json()
+    head = head_px(labelled.people, labelled.skeleton)
+    if np.isfinite(head).any():
+        result["pckh@0.5"] = at(head, 0.5).to_json()
+        result["pckh@0.1"] = at(head, 0.1).to_json()
+    if all("area" in person.origin for person in labelled.people):
+        result["AP"] = average_precision(
+            found,
+            [_of(p, t) for p, t in zip(labelled.people, truth, strict=True)],
+            labelled.skeleton,
+        )
+    return result
+
+
+def summary(result: dict[str, Any]) -> dict[str, float]:
+    """A metric's one number each, as charts and choices take it."""
+    means = {name: result[name]["mean"] for name in result if name.startswith("pck")}
+    if "AP" in result:
+        means["AP"] = result["AP"]["AP"]
+    return means
+
+
+def protocol(skeleton: Skeleton, labelled: LabelledSet, **how: Any) -> dict[str, Any]:
+    """What was compared with what, so that a number can be read years later."""
+    theirs = labelled.skeleton
+    taken = joint_map(skeleton, theirs)
+    return {
+        "data": labelled.name,
+        "boxes": "given: each labelled person's own",
+        "joints": [j for j, at in zip(theirs.joints, taken, strict=True) if at >= 0],
+        "pck_normaliser": " to ".join(theirs.torso) if theirs.torso else None,
+        "pckh_normaliser": "0.6 × the head box's diagonal where the set has one, else "
+        + (" to ".join(theirs.head) if theirs.head else "none"),
+        "mean_omits": list(theirs.mean_omits),
+        "oks_sigmas": dict(zip(theirs.joints, theirs.sigmas, strict=True)),
+        **how,
+    }
+
+
+def evaluate_student(
+    predictor: Predictor, labelled: LabelledSet, *, flip_test: bool = False
+) -> dict[str, Any]:
+    """A deployed student on a set: `measure`'s metrics, and the `protocol`. JSON-able.
+
+    Raises DatasetError naming the photograph that cannot be read.
+    """
+    card = predictor.card
+    crops, ways = exact_crops(labelled.people, card.size, card.padding)
+    found = np.concatenate(
+        [
+            predictor.infer(crops[i : i + BATCH], flip_test=flip_test)
+            for i in range(0, len(crops), BATCH)
+        ]
+    )
+    return {
+        **measure(on_images(found, ways), card.skeleton, labelled),
+        "protocol": protocol(
+            card.skeleton,
+            labelled,
+            crop_px=list(card.size),
+            padding=card.padding,
+            flip_test=flip_test,
+            provider=predictor.provider,
+        ),
+    }
+
+
+def on_images(keypoints_crop: NDArray[np.float32], ways: list[Crop]) -> NDArray[np.float64]:
+    """Keypoints `[P, K, 3]` of crops on their images."""
+    points = keypoints_crop.astype(np.float64)
+    for row, way in zip(points, ways, strict=True):
+        row[:, :2] = way.to_image(row[:, :2])
+    return points
+
+
+def _of(person: Person, joints_img: NDArray[np.float64]) -> Person:
+    return replace(person, joints_img=joints_img.astype(np.float32))

@@ -1,0 +1,108 @@
+"""Several students on one stem (OKDHP, ICCV 2021, section 3.1), and one of them cut out."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from model.config import NetworkConfig
+from model.network.hourglass import Stack, Stem
+
+
+@dataclass(frozen=True)
+class BranchMaps:
+    """What the network says: a map for every branch and stack, by name of axis.
+
+    branches: B tensors `[S_b, N, K, h, w]`, the stacks of each branch in order.
+    shared: `[S_0, N, K, h, w]`, maps of the stacks that all branches share; S_0 may be 0.
+    features: `[N, F, h, w]`, the stem's, which the FAU looks at.
+    """
+
+    branches: tuple[Tensor, ...]
+    shared: Tensor
+    features: Tensor
+
+    @property
+    def last(self) -> Tensor:
+        """`[B, N, K, h, w]`: from every branch its last map."""
+        return torch.stack([maps[-1] for maps in self.branches])
+
+    @property
+    def every(self) -> Tensor:
+        """`[S, N, K, h, w]`: every map of the network once, for losses."""
+        return torch.cat([self.shared, *self.branches])
+
+
+class MultiBranch(nn.Module):
+    """Stem, optional shared stacks, and B branches of S_b stacks each."""
+
+    def __init__(self, config: NetworkConfig, joints: int) -> None:
+        super().__init__()
+        self.names = config.branch_names
+        self.stem = Stem(config.width)
+        self.shared = nn.ModuleList(
+            # never `last`: a branch always follows
+            Stack(config.depth, config.width, joints, last=False)
+            for _ in range(config.shared_stacks)
+        )
+        self.branches = nn.ModuleList(
+            Branch(config.width, branch.width or config.width, config.depth, branch.stacks, joints)
+            for branch in config.branches
+        )
+
+    def forward(self, image: Tensor) -> BranchMaps:
+        """image: RGB `[N, 3, H, W]`, uint8 or float, values 0…255."""
+        features = self.stem(image)
+        x, shared = _through(self.shared, features)
+        branches = tuple(torch.stack(branch(x)) for branch in self.branches)
+        empty = branches[0][:0]
+        return BranchMaps(branches, torch.stack(shared) if shared else empty, features)
+
+    def cut(self, branch: int) -> "Student":
+        """One branch with what it stands on; shares the weights."""
+        return Student(self.stem, self.shared, self.branches[branch])
+
+    @classmethod
+    def build(cls, config: NetworkConfig, joints: int, seed: int) -> Self:
+        """A fresh network whose weights depend on the seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(config, joints)
+
+
+class Branch(nn.Module):
+    """S stacks of one width; another width than the stem's is entered by a 1×1 convolution."""
+
+    def __init__(self, inputs: int, width: int, depth: int, stacks: int, joints: int) -> None:
+        super().__init__()
+        self.enter = nn.Identity() if inputs == width else nn.Conv2d(inputs, width, 1)
+        self.stacks = nn.ModuleList(
+            Stack(depth, width, joints, last=s == stacks - 1) for s in range(stacks)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x `[N, F, h, w]` to S maps `[N, K, h, w]`."""
+        return _through(self.stacks, self.enter(x))[1]
+
+
+class Student(nn.Module):
+    """What is deployed: stem, shared stacks and one branch; costs what a student costs."""
+
+    def __init__(self, stem: nn.Module, shared: nn.ModuleList, branch: nn.Module) -> None:
+        super().__init__()
+        self.stem, self.shared, self.branch = stem, shared, branch
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image `[N, 3, H, W]` of 0…255 to the branch's last map `[N, K, h, w]`."""
+        x, _ = _through(self.shared, self.stem(image))
+        last: Tensor = self.branch(x)[-1]
+        return last
+
+
+def _through(stacks: nn.ModuleList, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    maps = []
+    for stack in stacks:
+        x, z = stack(x)
+        maps.append(z)
+    return x, maps

@@ -1,0 +1,33 @@
+"""The Feature Aggregation Unit (OKDHP, ICCV 2021, section 3.2): who is right about which joint."""
+
+import torch
+from torch import Tensor, nn
+
+from model.config import FauConfig
+from model.network.hourglass import conv_bn_relu
+
+
+class FeatureAggregation(nn.Module):
+    """Weights over branches, for every person and joint, out of the stem's features.
+
+    The published index picks other maps than the branches' last ones at four stacks; here the
+    heads stand one a branch, and the caller hands over the last maps by name.
+    """
+
+    def __init__(self, config: FauConfig, width: int, branches: int, joints: int) -> None:
+        super().__init__()
+        self.transforms = nn.ModuleList(
+            conv_bn_relu(width, width, 3 + 2 * m, padding=1 + m)
+            if config.fields == "kernel"
+            else conv_bn_relu(width, width, 3, padding=1 + m, dilation=1 + m)
+            for m in range(config.transforms)
+        )
+        self.squeeze = nn.Linear(width, config.hidden)
+        self.heads = nn.ModuleList(nn.Linear(config.hidden, joints) for _ in range(branches))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """features `[N, F, h, w]` to weights float32 `[N, B, K]` that sum to 1 over B."""
+        total = sum(transform(features) for transform in self.transforms)
+        vector = self.squeeze(total.mean((-2, -1)))  # N hidden
+        logits = torch.stack([head(vector) for head in self.heads], dim=1)  # N B K
+        return logits.float().softmax(dim=1)

@@ -1,0 +1,91 @@
+"""The parts of a stacked hourglass (Newell 2016, arXiv:1603.06937, section 3)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv_bn_relu(inputs: int, outputs: int, kernel: int, **options: int) -> nn.Sequential:
+    """A convolution with batch normalisation and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, bias=False, **options),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Module):
+    """Pre-activation bottleneck: 1×1, 3×3, 1×1, each after BN and ReLU; half the width inside."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        inner = outputs // 2
+        self.body = nn.Sequential(
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(),  # not in place: the shortcut needs x
+            nn.Conv2d(inputs, inner, 1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(inner, inner, 3, padding=1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(inner, outputs, 1),
+        )
+        self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.shortcut(x) + self.body(x)
+        return out
+
+
+class Hourglass(nn.Module):
+    """Down `depth` times and up again, with a residual on every level's bypass."""
+
+    def __init__(self, depth: int, width: int) -> None:
+        super().__init__()
+        self.bypass = Residual(width, width)
+        self.down = Residual(width, width)
+        self.inner = Hourglass(depth - 1, width) if depth > 1 else Residual(width, width)
+        self.up = Residual(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        low = self.up(self.inner(self.down(F.max_pool2d(x, 2))))
+        up: Tensor = self.bypass(x) + F.interpolate(low, scale_factor=2, mode="nearest")
+        return up
+
+
+class Stem(nn.Module):
+    """An RGB crop of values 0…255, `[N, 3, H, W]`, to features `[N, F, H/4, W/4]`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            conv_bn_relu(3, width // 4, 7, stride=2, padding=3),
+            Residual(width // 4, width // 2),
+            nn.MaxPool2d(2),
+            Residual(width // 2, width // 2),
+            Residual(width // 2, width),
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        features: Tensor = self.body(image / 127.5 - 1)
+        return features
+
+
+class Stack(nn.Module):
+    """An hourglass, its features Y and its map Z; `merge` feeds both to the next stack."""
+
+    def __init__(self, depth: int, width: int, joints: int, *, last: bool) -> None:
+        super().__init__()
+        self.hourglass = Hourglass(depth, width)
+        self.features = nn.Sequential(Residual(width, width), conv_bn_relu(width, width, 1))
+        self.score = nn.Conv2d(width, joints, 1)
+        self.merge_features = None if last else nn.Conv2d(width, width, 1)
+        self.merge_score = None if last else nn.Conv2d(joints, width, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x `[N, W, h, w]` to (what the next stack takes, map Z `[N, K, h, w]`)."""
+        y = self.features(self.hourglass(x))
+        z: Tensor = self.score(y)
+        if self.merge_features is None or self.merge_score is None:
+            return x, z
+        return x + self.merge_features(y) + self.merge_score(z), z

@@ -1,0 +1,163 @@
+"""A deployed student: ONNX Runtime, NumPy and Pillow alone. Importing this never imports torch.
+
+The file is self-contained: crop in, keypoints out; what it is stands in its metadata (`Card`).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.errors import BoxInvalid, ModelUnusable
+from model.geometry import Box, Crop
+from model.skeletons import Skeleton, from_description
+
+BUNDLED: Final = Path(__file__).with_name("weights") / "okdhp.onnx"
+"""The student that ships, distilled by this code (`model/weights/okdhp.md` is its card)."""
+
+FORMAT: Final = "1"
+METADATA_KEY: Final = "okdhp"
+PROVIDERS: Final[Mapping[str, str]] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a student's file says of itself."""
+
+    branch: str
+    skeleton: Skeleton
+    size: tuple[int, int]  # (H, W) of the crop
+    padding: float
+    run: str
+    data: tuple[str, ...]
+    licence: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The metadata's text; `from_json` reads it."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "branch": self.branch,
+                "skeleton": self.skeleton.describe(),
+                "size": list(self.size),
+                "padding": self.padding,
+                "run": self.run,
+                "data": list(self.data),
+                "licence": self.licence,
+                "metrics": self.metrics,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Card":
+        """Raises ValueError or KeyError on what `to_json` did not write."""
+        tree = json.loads(text)
+        if tree["format"] != FORMAT:
+            raise ValueError(f"format {tree['format']!r}, this code reads {FORMAT!r}")
+        H, W = tree["size"]
+        return cls(
+            branch=tree["branch"],
+            skeleton=from_description(tree["skeleton"]),
+            size=(int(H), int(W)),
+            padding=float(tree["padding"]),
+            run=tree["run"],
+            data=tuple(tree["data"]),
+            licence=tree["licence"],
+            metrics=tree["metrics"],
+        )
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One person's answer. keypoints_img: float64 `[K, 3]`: x, y in image pixels and score."""
+
+    box: Box
+    keypoints_img: NDArray[np.float64]
+    score: float  # mean of the joints' scores
+
+
+class Predictor:
+    """A student in memory; safe to call from several threads."""
+
+    def __init__(self, path: Path, *, provider: str = "cpu", threads: int | None = None) -> None:
+        """Raises ModelUnusable: not one of our files, or its provider is not to be had here.
+
+        threads: of ONNX Runtime within one inference; None leaves it to ONNX Runtime.
+        """
+        wanted = PROVIDERS.get(provider)
+        if wanted is None:
+            raise ModelUnusable(f"unknown provider {provider!r}; accepted: {', '.join(PROVIDERS)}")
+        if wanted not in onnxruntime.get_available_providers():
+            raise ModelUnusable(
+                f"{wanted} is not in the installed ONNX Runtime, which has "
+                f"{', '.join(onnxruntime.get_available_providers())}"
+            )
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=[wanted])
+        except Exception as error:  # ONNX Runtime's own kinds share no base class
+            raise ModelUnusable(f"{path.name} is not a model that ONNX Runtime can load") from error
+        self.provider: str = self._session.get_providers()[0]
+        if self.provider != wanted:
+            raise ModelUnusable(f"asked for {wanted}, ONNX Runtime took {self.provider}")
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        try:
+            self.card = Card.from_json(metadata[METADATA_KEY])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelUnusable(f"{path.name} is not a student of okdhp: {error}") from error
+        self.infer(np.zeros((1, *self.card.size, 3), np.uint8))  # the first call is slow
+
+    def infer(
+        self, crops: NDArray[np.uint8], *, flip_test: bool | NDArray[np.bool_] = False
+    ) -> NDArray[np.float32]:
+        """crops uint8 RGB `[N, H, W, 3]` to `[N, K, 3]`: x, y in crop pixels and score.
+
+        flip_test: whether the mirrored crop is averaged in, for all or for each `[N]`.
+        """
+        rows = np.flatnonzero(np.broadcast_to(flip_test, len(crops)))
+        feed: dict[str, NDArray[Any]] = {"image": crops}
+        if len(rows):
+            feed["mirrored"] = rows.astype(np.int64)
+        keypoints: NDArray[np.float32] = self._session.run(["keypoints"], feed)[0]
+        return keypoints
+
+    def crop_around(self, box_img: Box) -> Crop:
+        """The crop that this student wants to see of a person."""
+        return Crop.around(box_img, self.card.size, padding=self.card.padding)
+
+    def predict(
+        self, image: Image.Image, boxes: Sequence[Box], *, flip_test: bool = False
+    ) -> list[Pose]:
+        """The pose in each box of an upright RGB image. Raises BoxInvalid."""
+        for i, box in enumerate(boxes):
+            if not box.overlaps((image.height, image.width)):
+                raise BoxInvalid(
+                    f"boxes[{i}] {box.as_list()} lies outside the image of "
+                    f"{image.width} × {image.height} pixels"
+                )
+        if not boxes:
+            return []
+        crops = [self.crop_around(box) for box in boxes]
+        keypoints = self.infer(np.stack([c.cut(image) for c in crops]), flip_test=flip_test)
+        return [as_pose(b, c, k) for b, c, k in zip(boxes, crops, keypoints, strict=True)]
+
+
+def as_pose(box: Box, crop: Crop, keypoints_crop: NDArray[np.float32]) -> Pose:
+    """Keypoints `[K, 3]` of a crop as a pose on the image."""
+    keypoints = keypoints_crop.astype(np.float64)
+    keypoints[:, :2] = crop.to_image(keypoints[:, :2])
+    return Pose(box, keypoints, float(keypoints[:, 2].mean()))

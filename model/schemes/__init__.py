@@ -1,0 +1,22 @@
+"""How branches teach each other: one small file a scheme, one line in the table.
+
+A scheme is a module (the FAU has weights of its own) that turns the network's maps into losses and
+into the ensemble that is evaluated beside the branches.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from model.config import Config
+from model.schemes.base import Losses, Scheme
+from model.schemes.none import Alone
+from model.schemes.okdhp import Okdhp
+
+__all__ = ["SCHEMES", "Losses", "Scheme", "build_scheme"]
+
+SCHEMES: Final[Mapping[str, type[Scheme]]] = {"none": Alone, "okdhp": Okdhp}
+
+
+def build_scheme(config: Config, joints: int) -> Scheme:
+    """The scheme that the configuration names."""
+    return SCHEMES[config.scheme.name](config, joints)

@@ -1,0 +1,48 @@
+"""The interface of every scheme."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from model.config import Config
+from model.network import BranchMaps
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The parts of a scheme's loss, weighted; their sum is what is minimised. Scalars."""
+
+    label: Tensor
+    ensemble: Tensor
+    distill: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        return self.label + self.ensemble + self.distill
+
+    def parts(self) -> dict[str, Tensor]:
+        """By name, as events and curves show them."""
+        return {
+            "total": self.total,
+            "label": self.label,
+            "ensemble": self.ensemble,
+            "distill": self.distill,
+        }
+
+
+class Scheme(nn.Module, ABC):
+    """Built from the configuration and the number of joints; may have weights of its own."""
+
+    def __init__(self, config: Config, joints: int) -> None:
+        super().__init__()
+        self.config = config.scheme
+        self.term = config.target.term
+
+    @abstractmethod
+    def forward(self, maps: BranchMaps, target: Tensor, seen: Tensor, ramp: float) -> Losses:
+        """target `[N, K, h, w]`; seen `[N, K]`, 0 or 1; ramp: r(epoch), 0…1."""
+
+    @abstractmethod
+    def ensemble(self, maps: BranchMaps) -> Tensor:
+        """The branches' joint answer, `[N, K, h, w]` in the maps' units."""

@@ -1,0 +1,19 @@
+"""`none`: each branch learns from the label alone, the ground every gain is measured from."""
+
+from torch import Tensor
+
+from model.losses import label_loss
+from model.network import BranchMaps
+from model.schemes.base import Losses, Scheme
+
+
+class Alone(Scheme):
+    """No branch sees another; the ensemble, evaluated only, is the branches' mean."""
+
+    def forward(self, maps: BranchMaps, target: Tensor, seen: Tensor, ramp: float) -> Losses:
+        label = label_loss(maps.every, target, seen, self.term)
+        zero = label.new_zeros(())
+        return Losses(label=label, ensemble=zero, distill=zero)
+
+    def ensemble(self, maps: BranchMaps) -> Tensor:
+        return maps.last.mean(0)

@@ -1,0 +1,47 @@
+"""A run's story as JSON lines: what a progress bar, a supervisor and a chart read."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+class EventLog:
+    """Appends events, numbered from 1 through all of a run's resumes.
+
+    Every line is flushed when written, so that a reader sees it at once and a kill loses none.
+    """
+
+    def __init__(self, path: Path, listen: Listener | None = None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.seq = _last_seq(path)
+        self._listen = listen
+        self._file = path.open("ab")
+
+    def write(self, kind: str, **values: Any) -> None:
+        self.seq += 1
+        event = {"seq": self.seq, "time": round(time.time(), 3), "kind": kind, **values}
+        # One write of one whole line: a reader never sees half an event followed by another.
+        self._file.write(json.dumps(event, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        self._file.flush()
+        if self._listen is not None:
+            self._listen(event)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _last_seq(path: Path) -> int:
+    """The number of the last whole line; a line cut off by a kill is removed."""
+    if not path.exists():
+        return 0
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) != len(data):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    lines = whole.splitlines()
+    return int(json.loads(lines[-1])["seq"]) if lines else 0
