@@ -8,7 +8,7 @@ from worker.errors import BrokerUnusable
 from worker.settings import WorkerSettings
 
 QUEUE: Final = "okdhp"
-_CONNECT_S: Final = 3
+_CONNECT_S: Final = 2
 
 
 def create_celery(settings: WorkerSettings) -> Celery:
@@ -34,6 +34,8 @@ def create_celery(settings: WorkerSettings) -> Celery:
         broker_transport_options={
             "visibility_timeout": settings.visibility_timeout_s,
             "socket_connect_timeout": _CONNECT_S,
+            # A post must not wait for a broker that is away; the worker's own loop still does.
+            "max_retries": 0,
         },
         worker_hijack_root_logger=False,
         worker_send_task_events=False,

@@ -1,18 +1,20 @@
 """Files that outlive a run: one fsspec URL, a folder or an S3-compatible store."""
 
 import hashlib
-import os
 import shutil
-import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final, cast
+from typing import IO, Final, cast
 
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
+from model.files import replaced
 from worker.errors import ArtifactUnusable
 
 _CHUNK: Final = 1 << 20
+_NAME_LENGTH: Final = 300
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,14 @@ class Stored:
 
 
 class ArtifactStore:
-    """Files by their key, a relative path with `/`."""
+    """Files by their key, a relative path with `/`. Safe to share between threads."""
 
     def __init__(self, url: str, cache: Path) -> None:
         """`cache`: a folder of this host for copies of what lies elsewhere."""
-        self._files, self._root = url_to_fs(url, auto_mkdir=True)
-        self._local = self._files.protocol == "file" or "file" in self._files.protocol
+        self._files, self._root = url_to_fs(url)
+        self._local = isinstance(self._files, LocalFileSystem)
         self._cache = cache
+        self._downloading = threading.Lock()
 
     def put(self, path: Path, key: str) -> Stored:
         """Store a local file under a key; what was there is replaced at once or not at all.
@@ -39,13 +42,15 @@ class ArtifactStore:
         Raises ArtifactUnusable when the file is gone or the key leaves the store.
         """
         place = self._place(key)
-        if not path.is_file():
-            raise ArtifactUnusable(f"{path.name} is not there to be stored")
-        sha256, size = digest(path)
-        if self._local:
-            copy_durably(path, Path(place))
-        else:
-            self._files.put_file(str(path), place)  # object stores replace whole objects
+        # The run may replace its file meanwhile: one opened copy is hashed and stored.
+        copy = Path(place) if self._local else self._cache / "outgoing" / key.replace("/", "_")
+        try:
+            sha256, size = _copy(path, copy)
+        except FileNotFoundError:
+            raise ArtifactUnusable(f"{path.name} is not there to be stored") from None
+        if not self._local:
+            self._files.put_file(str(copy), place)  # object stores replace whole objects
+            copy.unlink()
         return Stored(key, size, sha256)
 
     def open(self, key: str) -> IO[bytes]:
@@ -62,34 +67,29 @@ class ArtifactStore:
         """
         if self._local:
             path = Path(self._place(key))
+            if not path.is_file():
+                raise ArtifactUnusable(f"the stored file {key} is gone")
         else:
             path = self._cache / f"{sha256}{PurePosixPath(key).suffix}"
-            if not path.is_file():
-                self._download(key, path)
-        if not path.is_file():
-            raise ArtifactUnusable(f"the stored file {key} is gone")
+            with self._downloading:
+                if not path.is_file():
+                    with self.open(key) as source, replaced(path) as target:
+                        shutil.copyfileobj(source, target, _CHUNK)
         if digest(path)[0] != sha256:
             if not self._local:
-                path.unlink()  # the next call fetches it again
+                path.unlink(missing_ok=True)  # the next call fetches it again
             raise ArtifactUnusable(f"the stored file {key} is damaged: its SHA-256 differs")
         return path
 
-    def _download(self, key: str, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self.open(key) as source, _beside(path) as target:
-            shutil.copyfileobj(source, target, _CHUNK)
-
     def _place(self, key: str) -> str:
-        if key != checked_key(key):
-            raise ArtifactUnusable(f"{key!r} is not a name inside the store")
-        return f"{self._root}/{key}"
+        return f"{self._root}/{checked_key(key)}"
 
 
 def checked_key(name: str) -> str:
     """`name` as a plain relative path with `/`. Raises ArtifactUnusable for any other."""
     path = PurePosixPath(name)
-    odd = "\\" in name or any(ord(c) < 32 for c in name)
-    if odd or path.is_absolute() or not path.parts or ".." in path.parts or len(name) > 300:
+    odd = "\\" in name or any(ord(c) < 32 for c in name) or len(name) > _NAME_LENGTH
+    if odd or path.is_absolute() or not path.parts or ".." in path.parts:
         raise ArtifactUnusable(f"{name!r} is not a relative file name without '..'")
     return str(path)
 
@@ -100,33 +100,12 @@ def digest(path: Path) -> tuple[str, int]:
         return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
-def copy_durably(source: Path, target: Path) -> None:
-    """Copy beside the target, flush and rename: the target is whole or not there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with source.open("rb") as reader, _beside(target) as writer:
-        shutil.copyfileobj(reader, writer, _CHUNK)
-
-
-class _beside:  # noqa: N801 - a context manager, read as a verb
-    """A temporary file that takes `path`'s place when the block ends well."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> IO[bytes]:
-        self._file: Any = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in __exit__
-            dir=self._path.parent, prefix=".part-", delete=False
-        )
-        return cast(IO[bytes], self._file)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        part = Path(self._file.name)
-        with self._file:
-            if kind is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-        if kind is None:
-            part.chmod(0o644)
-            part.replace(self._path)
-        else:
-            part.unlink()
+def _copy(source: Path, target: Path) -> tuple[str, int]:
+    """SHA-256 and length of what was copied; the target is whole or not there."""
+    sha256, size = hashlib.sha256(), 0
+    with source.open("rb") as reader, replaced(target) as writer:
+        while chunk := reader.read(_CHUNK):
+            sha256.update(chunk)
+            size += len(chunk)
+            writer.write(chunk)
+    return sha256.hexdigest(), size

@@ -12,7 +12,8 @@ from model.predictor import BUNDLED, Predictor
 from worker.artifacts import ArtifactStore, digest
 from worker.errors import ModelNotFound, VersionNotFound
 from worker.names import checked_name
-from worker.store.database import Database, now
+from worker.store.database import Database
+from worker.store.steps import clock
 from worker.store.tables import Model, Promotion, Version
 from worker.store.versions import insert_version
 
@@ -144,14 +145,14 @@ class Registry:
         """
         prepared = self.prepare(name, onnx, card, metrics, job_id)
         with self._database.writing() as session:
-            at = session.execute(select(now())).scalar_one()
+            at = clock(session)
             return insert_version(session, prepared, at)
 
     def promote(self, name: str, version: int, *, who: str, why: str = "") -> Promotion:
         """Put a version into production. Raises ModelNotFound, VersionNotFound."""
         self.get(name, version)
         with self._database.writing() as session:
-            at = session.execute(select(now())).scalar_one()
+            at = clock(session)
             line = Promotion(model=name, version=version, at=at, who=who[:200], why=why[:1000])
             session.add(line)
         return line

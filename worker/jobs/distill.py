@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.config import Config, SourceConfig, load_config
-from model.errors import ConfigError, Fault
+from model.config import Config, load_config
 from worker.jobs.kind import JobKind, Work
 from worker.jobs.sources import check_source
 from worker.registry import read_card
@@ -19,8 +18,7 @@ class Distill(JobKind):
 
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         resolved = load_config(config)
-        for part in ("train", "valid"):
-            sources: tuple[SourceConfig, ...] = getattr(resolved.data, part)
+        for part, sources in (("train", resolved.data.train), ("valid", resolved.data.valid)):
             for i, source in enumerate(sources):
                 check_source(source, f"data.{part}[{i}]", stores)
         return resolved.model_dump(mode="json")
@@ -38,7 +36,16 @@ class Distill(JobKind):
             resume=work.resume,
             stop=work.stop,
             device=work.device,
+            cache=work.cache,
         )
         return outcome.state == "finished"
 
-    def product(self, job: Job, run_dir: Path, stores: Stores) -> Version | None: ...
+    def product(self, job: Job, run_dir: Path, stores: Stores) -> Version:
+        """The best branch; where `export.branch` named another, that one."""
+        config = load_config(job.resolved)
+        metrics = json.loads((run_dir / "metrics.json").read_text("utf-8"))
+        students, best = metrics["students"], metrics["best"]["branch"]
+        branch = best if best in students else next(iter(students))
+        onnx = run_dir / "students" / students[branch]["file"]
+        card = read_card(onnx)
+        return stores.registry.prepare(config.export.name, onnx, card, card["metrics"], job.id)

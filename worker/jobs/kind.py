@@ -22,6 +22,8 @@ class Work:
     resume: bool
     """Whether an earlier attempt worked in the run folder."""
     device: str
+    cache: Path
+    """Where cut-out people are kept for the next job on the same data."""
     stop: Callable[[], bool]
     """True once the work should save what it has and end."""
 

@@ -1,6 +1,6 @@
 """The job store: the database is the truth about jobs, the broker only a bell."""
 
-from worker.store.database import Database, now, open_database
+from worker.store.database import Database, open_database
 from worker.store.jobs import Claim, JobPage, JobStore
 from worker.store.tables import (
     ACTIVE,
@@ -32,6 +32,5 @@ __all__ = [
     "State",
     "Transition",
     "Version",
-    "now",
     "open_database",
 ]

@@ -18,6 +18,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from worker.errors import StoreUnusable
 
 BUSY_TIMEOUT_S: Final = 30
+CONNECT_TIMEOUT_S: Final = 5
 _MIGRATION_LOCK: Final = 0x0DB9  # any number that only we use on a server
 
 
@@ -104,7 +105,11 @@ def _engine(url: str) -> Engine:
             return engine
         case "postgresql":
             # `postgresql://` alone would ask for psycopg 2.
-            return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+            return create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_pre_ping=True,  # a server that came back is no error
+                connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+            )
         case other:
             raise StoreUnusable(f"database {other!r} is not known; accepted: sqlite, postgresql")
 

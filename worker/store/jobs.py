@@ -4,11 +4,6 @@ A claim is one UPDATE that tests the state and raises `attempt`. Every later wri
 locks the row and compares attempt and worker, so that one who woke late is refused (LeaseLost).
 """
 
-import hashlib
-import json
-import secrets
-import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,15 +19,15 @@ from worker.errors import (
     IdempotencyConflict,
     JobNotFound,
     LeaseLost,
-    TransitionRefused,
 )
 from worker.store.database import Database, now
+from worker.store.identity import body_sha256, new_id
 from worker.store.metrics import epoch_entry, summary
+from worker.store.steps import clock, note_step, step
 from worker.store.tables import (
     ACTIONS,
     ACTIVE,
     FINAL,
-    FOLLOWS,
     Artifact,
     Epoch,
     Job,
@@ -40,6 +35,7 @@ from worker.store.tables import (
     Transition,
     Version,
 )
+from worker.store.versions import insert_version
 
 
 @dataclass(frozen=True)
@@ -86,18 +82,18 @@ class JobStore:
         try:
             with self._database.writing() as session:
                 job = Job(
-                    id=_new_id(),
+                    id=new_id(),
                     kind=kind,
                     state=State.QUEUED,
                     config=dict(config),
                     resolved=dict(resolved),
-                    created_at=_clock(session),
+                    created_at=clock(session),
                     idempotency_key=idempotency_key,
-                    body_sha256=_body_sha256(kind, config),
+                    body_sha256=body_sha256(kind, config),
                 )
                 session.add(job)
                 session.flush()
-                _record_step(session, job, None, State.QUEUED, None, "posted", job.created_at)
+                note_step(session, job, None, None, "posted")
             return job, True
         except IntegrityError:  # the same key came at the same moment
             if idempotency_key is None:
@@ -114,7 +110,7 @@ class JobStore:
         """
         with self._database.reading() as session:
             job = session.scalar(select(Job).where(Job.idempotency_key == key))
-        if job is not None and job.body_sha256 != _body_sha256(kind, config):
+        if job is not None and job.body_sha256 != body_sha256(kind, config):
             raise IdempotencyConflict(key, job.id)
         return job
 
@@ -187,7 +183,7 @@ class JobStore:
                 raise ActionRefused(job_id, "cancel", job.state, ACTIONS[job.state])
             job.cancel_requested = True
             if job.state == State.QUEUED:
-                _step(session, job, State.CANCELLED, None, reason)
+                step(session, job, State.CANCELLED, None, reason)
         return job
 
     # The bell ----------------------------------------------------------------------------------
@@ -233,15 +229,14 @@ class JobStore:
                 raise JobNotFound(job_id)
             if attempt is None:
                 raise ClaimRefused(f"job {job_id} is {job.state}, not queued")
-            at = _clock(session)
-            _record_step(session, job, State.QUEUED, State.STARTING, worker, "claimed", at)
+            note_step(session, job, State.QUEUED, worker, "claimed")
         return Claim(job_id, attempt, worker)
 
     def renew(self, claim: Claim) -> bool:
         """Hold the lease; True when the job's cancel is asked for. Raises LeaseLost."""
         with self._database.writing() as session:
             job = self._owned(session, claim)
-            job.lease_expires_at = _clock(session) + self._lease_s
+            job.lease_expires_at = clock(session) + self._lease_s
             return job.cancel_requested
 
     def record(self, claim: Claim, events: Sequence[Mapping[str, Any]]) -> None:
@@ -280,27 +275,25 @@ class JobStore:
                     key=key,
                     bytes=bytes_,
                     sha256=sha256,
-                    created_at=_clock(session),
+                    created_at=clock(session),
                 )
             )
 
     def move(self, claim: Claim, new: State, reason: str) -> None:
         """Go on to `new`. Raises LeaseLost; TransitionRefused when it cannot follow."""
         with self._database.writing() as session:
-            _step(session, self._owned(session, claim), new, claim.worker, reason)
+            step(session, self._owned(session, claim), new, claim.worker, reason)
 
     def succeed(self, claim: Claim, version: Version | None = None) -> None:
         """End the job well and, in the same transaction, register what it made.
 
         version: complete but for its number and time. Raises LeaseLost, TransitionRefused.
         """
-        from worker.store.versions import insert_version
-
         with self._database.writing() as session:
             job = self._owned(session, claim)
             if version is not None:
-                insert_version(session, version, _clock(session))
-            _step(session, job, State.SUCCEEDED, claim.worker, "finished")
+                insert_version(session, version, clock(session))
+            step(session, job, State.SUCCEEDED, claim.worker, "finished")
 
     def fail(self, claim: Claim, reason: str, message: str, log: Iterable[str] = ()) -> None:
         """End the job with what a person can act on. Raises LeaseLost, TransitionRefused.
@@ -310,7 +303,7 @@ class JobStore:
         with self._database.writing() as session:
             job = self._owned(session, claim)
             job.error = {"reason": reason, "message": message, "log": list(log)}
-            _step(session, job, State.FAILED, claim.worker, reason)
+            step(session, job, State.FAILED, claim.worker, reason)
 
     def release(self, claim: Claim, reason: str) -> None:
         """Give the job back to the queue, or end it if its cancel was asked for meanwhile.
@@ -320,7 +313,7 @@ class JobStore:
         with self._database.writing() as session:
             job = self._owned(session, claim)
             new = State.CANCELLED if job.cancel_requested else State.QUEUED
-            _step(session, job, new, claim.worker, reason)
+            step(session, job, new, claim.worker, reason)
 
     def reap(self, reaper: str) -> list[tuple[str, State]]:
         """Take the jobs whose lease ran out from their workers; ids and their new states.
@@ -347,7 +340,7 @@ class JobStore:
                     job.error = {"reason": "host lost", "message": message, "log": []}
                 else:
                     new = State.QUEUED
-                _step(session, job, new, reaper, reason)
+                step(session, job, new, reaper, reason)
                 reaped.append((job.id, new))
             return reaped
 
@@ -360,59 +353,3 @@ class JobStore:
             holder = f"belongs to worker {job.worker}" if job.worker else f"is {job.state}"
             raise LeaseLost(claim.job_id, claim.attempt, f"it {holder} (attempt {job.attempt})")
         return job
-
-
-def _step(session: Session, job: Job, new: State, worker: str | None, reason: str) -> None:
-    """One step of a locked job by the table of states. Raises TransitionRefused."""
-    old = job.state
-    if new not in FOLLOWS[old]:
-        raise TransitionRefused(job.id, old, new)
-    at = _clock(session)
-    job.state = new
-    if new not in ACTIVE:
-        job.worker = None
-        job.lease_expires_at = None
-    if new == State.QUEUED:
-        job.announced_at = None
-    if new in FINAL:
-        job.ended_at = at
-    _record_step(session, job, old, new, worker, reason, at)
-
-
-def _record_step(
-    session: Session,
-    job: Job,
-    old: State | None,
-    new: State,
-    worker: str | None,
-    reason: str,
-    at: float,
-) -> None:
-    session.add(
-        Transition(
-            job_id=job.id,
-            at=at,
-            old=old,
-            new=new,
-            attempt=job.attempt,
-            worker=worker,
-            reason=reason[:500],
-        )
-    )
-
-
-def _clock(session: Session) -> float:
-    return session.execute(select(now())).scalar_one()
-
-
-def _new_id() -> str:
-    """A UUID of version 7 (RFC 9562, 5.7 and 6.2 method 3): text order is the order of making."""
-    ns = time.time_ns()
-    below_ms = (ns % 1_000_000) * 4096 // 1_000_000
-    bits = (ns // 1_000_000) << 80 | 0x7 << 76 | below_ms << 64 | 0b10 << 62
-    return str(uuid.UUID(int=bits | secrets.randbits(62)))
-
-
-def _body_sha256(kind: str, config: Mapping[str, Any]) -> str:
-    body = json.dumps({"kind": kind, "config": config}, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(body.encode()).hexdigest()

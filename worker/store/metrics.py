@@ -14,9 +14,9 @@ def epoch_entry(event: Mapping[str, Any]) -> dict[str, Any]:
 def summary(history: Sequence[dict[str, Any]], result: Mapping[str, Any] | None) -> dict[str, Any]:
     """{"latest": the last entry, "best", "history": one entry an epoch, oldest first}.
 
-    `best` is the finished run's own (`best` of its metrics: chosen by the configured metric).
-    Before that it is the highest pck@0.2 of one branch in one epoch, as {"epoch", "branch",
-    "metric", "value"}; None as long as there is none.
+    `best` is {"epoch", "branch", "metric", "score"}: the finished run's own, chosen by the
+    configured metric; before that the highest pck@0.2 of one branch in one epoch, and None as long
+    as there is none. The ensemble does not count: it is not what is deployed.
     """
     best = (result or {}).get("best") or _best(history)
     return {
@@ -36,4 +36,4 @@ def _best(history: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     if not values:
         return None
     value, epoch, branch = max(values, key=lambda found: found[0])  # the earliest of equals
-    return {"epoch": epoch, "branch": branch, "metric": _SHOWN, "value": value}
+    return {"epoch": epoch, "branch": branch, "metric": _SHOWN, "score": value}

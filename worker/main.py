@@ -1,0 +1,60 @@
+"""A worker process: takes jobs from the broker, one at a time, until it is told to end."""
+
+import logging
+from typing import Any
+
+from celery import signals
+
+from worker.announcer import TASK, Announcer
+from worker.app import create_celery
+from worker.housekeeper import Housekeeper
+from worker.settings import WorkerSettings
+from worker.stores import open_stores
+from worker.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+
+def run_worker(settings: WorkerSettings) -> int:
+    """Work until TERM or INT; the job in work then goes back to the queue. The exit status.
+
+    To be called in the main thread: it takes the process's signals.
+    Raises BrokerUnusable, StoreUnusable.
+    """
+    stores = open_stores(settings)
+    celery = create_celery(settings)
+    supervisor = Supervisor(stores)
+    housekeeper = Housekeeper(supervisor, Announcer(celery, stores.jobs))
+    celery.task(supervisor.run, name=TASK)
+
+    def on_ready(**_: Any) -> None:
+        log.info("worker %s is ready", supervisor.worker)
+        housekeeper.start()
+
+    def on_shutdown(**_: Any) -> None:
+        supervisor.drain()  # Celery waits for the task, which ends by it
+        housekeeper.stop()
+
+    signals.setup_logging.connect(_leave_logging_alone)
+    signals.worker_ready.connect(on_ready)
+    signals.worker_shutting_down.connect(on_shutdown)
+    worker = celery.Worker(
+        hostname=f"okdhp@{supervisor.worker.replace(':', '-')}",
+        # A thread, not the main one, so that the worker answers pings during a job of hours.
+        pool="threads",
+        # One job takes the machine's device and all of its cores: a second would slow both.
+        concurrency=1,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    try:
+        worker.start()
+    finally:
+        stores.close()
+    return int(worker.exitcode or 0)
+
+
+def _leave_logging_alone(**_: Any) -> None:
+    """Whoever started the process has set up its logging; Celery must not do it again."""

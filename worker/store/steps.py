@@ -1,0 +1,48 @@
+"""A job's step from one state to the next, inside somebody's transaction."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from worker.errors import TransitionRefused
+from worker.store.database import now
+from worker.store.tables import ACTIVE, FINAL, FOLLOWS, Job, State, Transition
+
+_REASON_LENGTH = 500
+
+
+def step(session: Session, job: Job, new: State, worker: str | None, reason: str) -> None:
+    """Move a locked job by the table of states, and note it. Raises TransitionRefused."""
+    old = job.state
+    if new not in FOLLOWS[old]:
+        raise TransitionRefused(job.id, old, new)
+    job.state = new
+    if new not in ACTIVE:
+        job.worker = None
+        job.lease_expires_at = None
+    if new == State.QUEUED:
+        job.announced_at = None
+    if new in FINAL:
+        job.ended_at = clock(session)
+    note_step(session, job, old, worker, reason)
+
+
+def note_step(
+    session: Session, job: Job, old: State | None, worker: str | None, reason: str
+) -> None:
+    """Write down that the job came from `old` to the state it is in."""
+    session.add(
+        Transition(
+            job_id=job.id,
+            at=clock(session),
+            old=old,
+            new=job.state,
+            attempt=job.attempt,
+            worker=worker,
+            reason=reason[:_REASON_LENGTH],
+        )
+    )
+
+
+def clock(session: Session) -> float:
+    """The database's time, seconds since 1970."""
+    return session.execute(select(now())).scalar_one()

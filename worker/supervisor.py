@@ -1,0 +1,289 @@
+"""What a worker does with one job: claim it, let a child process work, and store what happens."""
+
+import logging
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from model.errors import PoseError
+from worker.artifacts import checked_key, digest
+from worker.child import FINISHED, STOPPED, write_order
+from worker.errors import ArtifactUnusable, ClaimRefused, JobNotFound, LeaseLost
+from worker.events import EVENTS, EventFollower
+from worker.failure import Failure, failure_of, failure_of_exit
+from worker.heartbeat import Heartbeat
+from worker.jobs import KINDS, JobKind
+from worker.paths import hidden
+from worker.process import ChildGroup
+from worker.store import Claim, Job, State
+from worker.stores import Stores
+
+log = logging.getLogger(__name__)
+
+CHILD: Final = (sys.executable, "-m", "worker.child")
+LOG: Final = "log.txt"
+RECORDS: Final = ("metrics.json", "manifest.json")
+"""Of every run's files these are kept beside those that its events name."""
+
+_POLL_S: Final = 0.2
+_RETRY_S: Final = 1.0
+_LOG_LINES: Final = 200
+_LOG_BYTES: Final = 256 << 10
+_SECRET: Final = ("OKDHP_DATABASE_URL", "OKDHP_BROKER_URL", "OKDHP_ARTIFACTS_URL")
+
+T = TypeVar("T")
+
+
+class Supervisor:
+    """Runs jobs one after another; `drain` makes it give back the one it has and take no other."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        *,
+        kinds: Mapping[str, JobKind] = KINDS,
+        child: Sequence[str] = CHILD,
+    ) -> None:
+        """child: the command that takes a job's `--job --kind --run`."""
+        self.stores = stores
+        self.kinds = kinds
+        self.child = tuple(child)
+        self.worker = stores.settings.worker_name or f"{platform.node()}:{os.getpid()}"
+        self.draining = threading.Event()
+        self.busy = False
+
+    def run(self, job_id: str) -> None:
+        """Do a job to its end. Returns quietly when it is not queued: messages come twice.
+
+        Never raises: what goes wrong with the job is written to the job.
+        """
+        if self.draining.is_set():
+            return  # announced again once another worker looks
+        try:
+            claim = self.stores.jobs.claim(job_id, self.worker)
+        except (ClaimRefused, JobNotFound) as refusal:
+            log.info("message dropped: %s", refusal)
+            return
+        except (OperationalError, InterfaceError) as error:
+            log.warning("message dropped, the job is announced again: %s", error)
+            return
+        self.busy = True
+        try:
+            Attempt(self, claim).run()
+        except LeaseLost as loss:
+            log.warning("%s", loss)
+        except Exception:
+            log.exception("job %s: the worker made a mistake", job_id)
+        finally:
+            self.busy = False
+
+    def drain(self) -> None:
+        """Let the job in work save what it has and go back to the queue. From any thread."""
+        self.draining.set()
+
+
+class Attempt:
+    """One claim of one job, until it ends or is given back."""
+
+    def __init__(self, supervisor: Supervisor, claim: Claim) -> None:
+        self._supervisor = supervisor
+        self._stores = supervisor.stores
+        self._settings = supervisor.stores.settings
+        self._jobs = supervisor.stores.jobs
+        self._claim = claim
+        self._job: Job = self._jobs.get(claim.job_id)
+        self._run_dir: Path = self._settings.run_dir(claim.job_id)
+        self._follower = EventFollower(self._run_dir)
+        self._pending: list[dict[str, Any]] = []
+        self._last_event: dict[str, Any] | None = None
+        self._state = State.STARTING
+
+    def run(self) -> None:
+        """Raises LeaseLost when another took over; the child has ended then as well."""
+        every_s = self._settings.heartbeat_s
+        with Heartbeat(self._jobs, self._claim, every_s) as self._heartbeat:
+            try:
+                self._work()
+            except LeaseLost:
+                raise
+            except Exception as error:
+                if not isinstance(error, PoseError):
+                    log.exception("job %s failed", self._claim.job_id)
+                self._fail(failure_of(error))
+
+    def _work(self) -> None:
+        kind = self._supervisor.kinds[self._job.kind]
+        spec = kind.prepare(self._job.resolved, self._stores)
+        write_order(
+            self._run_dir,
+            spec,
+            device=self._settings.device,
+            cache=self._settings.home / "cache" / "packs",
+            grace_s=self._settings.cancel_grace_s,
+        )
+        if not (self._run_dir / EVENTS).exists():
+            # An earlier attempt's folder may lie on another host: this run counts from 1.
+            self._insist(lambda: self._jobs.restart_events(self._claim))
+            self._job.event_seq = 0
+        with (self._run_dir / LOG).open("ab") as output:
+            output.write(f"--- attempt {self._claim.attempt}\n".encode())
+            output.flush()
+            child = ChildGroup(
+                self._command(),
+                output=output,
+                environment={k: v for k, v in os.environ.items() if k not in _SECRET},
+            )
+        try:
+            why = self._follow(child)
+        except BaseException:
+            child.terminate()
+            child.end(self._settings.cancel_grace_s)
+            raise
+        self._conclude(kind, child.exit_status(), why)
+
+    def _command(self) -> list[str]:
+        job = ["--job", self._claim.job_id, "--kind", self._job.kind]
+        return [*self._supervisor.child, *job, "--run", str(self._run_dir)]
+
+    def _follow(self, child: ChildGroup) -> str | None:
+        """Store what happens until the child's group has ended; why it was asked to, if it was."""
+        why = None
+        while child.exit_status() is None:
+            self._store_events()
+            if self._heartbeat.lost is not None:
+                raise self._heartbeat.lost
+            if self._heartbeat.cancel_requested:
+                why, grace_s = "cancelled by the user", self._settings.cancel_grace_s
+            elif self._supervisor.draining.is_set():
+                why, grace_s = "its worker was asked to end", self._settings.drain_grace_s
+            if why is not None:
+                child.terminate()
+                child.end(grace_s)
+                break
+            time.sleep(_POLL_S)
+        child.end(0)  # what the child started ends with it
+        while self._store_events():
+            pass
+        return why
+
+    def _conclude(self, kind: JobKind, status: int | None, why: str | None) -> None:
+        """Bring the job to where its child's end leaves it."""
+        claim, jobs = self._claim, self._jobs
+        if self._heartbeat.cancel_requested and (why is not None or status != FINISHED):
+            self._keep_records()
+            self._insist(lambda: jobs.move(claim, State.CANCELLED, why or "cancelled by the user"))
+        elif status == FINISHED:
+            self._advance(State.EVALUATING)
+            self._keep_records()
+            product = kind.product(self._job, self._run_dir, self._stores)
+            self._insist(lambda: jobs.succeed(claim, product))
+        elif why is not None or status == STOPPED:
+            self._insist(lambda: jobs.release(claim, why or "its process was asked to end"))
+        else:
+            self._fail(failure_of_exit(status or 0, self._last_event))
+
+    def _store_events(self) -> bool:
+        """Store the events that are new, in order; False when there are none."""
+        if not self._pending:
+            self._pending = self._follower.read()
+        if not self._pending:
+            return False
+        try:
+            self._jobs.record(self._claim, self._pending)
+        except (OperationalError, InterfaceError) as error:
+            log.warning("job %s: events wait: %s", self._claim.job_id, error)
+            time.sleep(_RETRY_S)
+            return True
+        events, self._pending = self._pending, []
+        for event in events:
+            if event["kind"] in ("artifact", "picture"):
+                self._keep(str(event.get("name")), str(event.get("path")))
+            if event["seq"] <= self._job.event_seq:
+                continue  # of an earlier attempt
+            self._last_event = event
+            if event["kind"] == "started":
+                self._advance(State.RUNNING)
+            elif event["kind"] == "evaluating":
+                self._advance(State.EVALUATING)
+        return True
+
+    def _advance(self, to: State) -> None:
+        """Go on to `to` through the states before it; nothing happens when it is there already."""
+        way = (State.STARTING, State.RUNNING, State.EVALUATING)
+        for state in way[way.index(self._state) + 1 : way.index(to) + 1]:
+            reason = f"its process is {state}"
+            self._insist(partial(self._jobs.move, self._claim, state, reason))
+            self._state = state
+
+    def _keep_records(self) -> None:
+        """Upload what every run leaves, the log with no path of this server in it."""
+        for name in RECORDS:
+            if (self._run_dir / name).exists():
+                self._keep(name, name)
+        shown = self._run_dir / f"shown-{LOG}"
+        shown.write_text(self._hidden((self._run_dir / LOG).read_text(errors="replace")))
+        self._keep(LOG, shown.name)
+
+    def _keep(self, name: str, path: str) -> None:
+        """Upload a file of the run folder, unless the store has just this one already."""
+        file = self._run_dir / checked_key(path)
+        if not file.resolve().is_relative_to(self._run_dir.resolve()):
+            raise ArtifactUnusable(f"artifact {name!r} is not in the run folder")
+        if not file.is_file():
+            log.warning("job %s: %s is gone before it was stored", self._claim.job_id, path)
+            return
+        known = {a.name: a.sha256 for a in self._insist(lambda: self._jobs.artifacts(self._job.id))}
+        if known.get(name) == digest(file)[0]:
+            return
+        stored = self._stores.artifacts.put(file, f"jobs/{self._job.id}/{checked_key(name)}")
+        self._insist(
+            lambda: self._jobs.add_artifact(
+                self._claim, name, stored.key, stored.bytes, stored.sha256
+            )
+        )
+
+    def _fail(self, failure: Failure) -> None:
+        try:
+            self._keep_records()
+        except Exception:  # each kind of store has its own errors; why the job failed comes first
+            log.exception("job %s: its log is not stored", self._claim.job_id)
+        lines = self._log_tail()
+        message = self._hidden(failure.message)
+        self._insist(lambda: self._jobs.fail(self._claim, failure.reason, message, lines))
+
+    def _log_tail(self) -> list[str]:
+        path = self._run_dir / LOG
+        if not path.exists():
+            return []
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _LOG_BYTES))
+            text = file.read().decode(errors="replace")
+        return self._hidden(text).splitlines()[-_LOG_LINES:]
+
+    def _hidden(self, text: str) -> str:
+        settings = self._settings
+        program = Path(__file__).parent.parent
+        folders = [self._run_dir, settings.runs_dir, settings.data_dir, settings.home]
+        return hidden(text, [*folders, program, Path(sys.prefix), Path(sys.base_prefix)])
+
+    def _insist(self, write: Callable[[], T]) -> T:
+        """Do what the database may be away for; while it is, nobody else can have the job.
+
+        Raises LeaseLost.
+        """
+        while True:
+            try:
+                return write()
+            except (OperationalError, InterfaceError) as error:
+                log.warning("job %s: the database is away: %s", self._claim.job_id, error)
+                if self._supervisor.draining.is_set():
+                    raise
+                time.sleep(_RETRY_S)
