@@ -121,7 +121,11 @@ def _category(categories: list[Any], name: str) -> Mapping[str, Any]:
 def _skeleton(category: Mapping[str, Any], name: str) -> Skeleton:
     try:
         return from_coco_category(category, name)
-    except (TypeError, ValueError) as error:  # names that are no text, a sigma that is no number
+    except (
+        AttributeError,
+        TypeError,
+        ValueError,
+    ) as error:  # names that are no text, a sigma that is no number
         raise DatasetError(name, f"category {category['id']}", str(error)) from None
 
 
@@ -158,8 +162,10 @@ def _person(
     labelled = v > 0
     if not labelled.any():
         return None
-    if not np.isfinite(joints[labelled]).all():
-        raise DatasetError(name, where, "a labelled keypoint is not a finite number")
+    bad = labelled & ~files.is_place(joints[:, :2])
+    if bad.any():
+        joint = skeleton.joints[int(bad.argmax())]
+        raise DatasetError(name, where, f"{joint} has coordinates that are not a place")
     image_id = _key(row, "image_id", name, where)
     if image_id not in images:
         raise DatasetError(name, where, f"there is no image with the id {image_id}")

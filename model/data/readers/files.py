@@ -6,13 +6,16 @@ must not learn where the server keeps them.
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import BoxInvalid, DatasetError
 from model.geometry import Box
+
+_FARTHEST_PX: Final = 1e6
+"""No photograph reaches there; what does would only break arithmetic later."""
 
 
 def shown(file: Path, root: Path) -> str:
@@ -82,8 +85,15 @@ def numbers(
     return array.astype(np.float64)
 
 
+def is_place(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which points `[…, 2]` are numbers that a photograph's coordinates can be: `[…]`."""
+    return np.asarray((np.abs(points) < _FARTHEST_PX).all(-1))  # NaN compares false
+
+
 def box(x: float, y: float, width: float, height: float, name: str, where: int | str) -> Box:
-    """A person's box. Raises DatasetError when it has no area or is not finite."""
+    """A person's box. Raises DatasetError when it has no area or cannot be on a photograph."""
+    if not is_place(np.array([[x, y], [width, height]])).all():
+        raise DatasetError(name, where, f"box {[x, y, width, height]} is not on any photograph")
     try:
         return Box(x, y, width, height)
     except BoxInvalid as error:

@@ -125,7 +125,7 @@ def _convert(
 
     refuse((flag != 0) & (flag != 1), "has a flag that is neither 0 nor 1")
     labelled = flag == 1 if extended else np.ones_like(flag, np.bool_)
-    refuse(labelled & ~np.isfinite(rows[:, :, :2]).all(-1), "is not a finite number")
+    refuse(labelled & ~files.is_place(rows[:, :, :2]), "has coordinates that are not a place")
     joints_img = np.zeros(rows.shape, np.float32)
     joints_img[labelled, :2] = rows[labelled, :2] - (0 if extended else _LSP_ORIGIN_PX)
     joints_img[labelled, 2] = 1

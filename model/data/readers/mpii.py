@@ -105,9 +105,11 @@ def _joints_img(
     joints: NDArray[np.float64], labelled: NDArray[np.bool_], name: str, i: int
 ) -> NDArray[np.float32]:
     """Points `[16, 2]` and which are labelled `[16]` as `[16, 3]`."""
-    bad = labelled & ~np.isfinite(joints).all(-1)
+    bad = labelled & ~files.is_place(joints)
     if bad.any():
-        raise DatasetError(name, i, f"{MPII16.joints[int(bad.argmax())]} is not a finite number")
+        raise DatasetError(
+            name, i, f"{MPII16.joints[int(bad.argmax())]} has coordinates that are not a place"
+        )
     joints_img = np.zeros((_K, 3), np.float32)
     joints_img[labelled, :2] = joints[labelled]
     joints_img[labelled, 2] = 1
