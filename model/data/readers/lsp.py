@@ -56,7 +56,7 @@ def read_lsp(path: Path, split: str | None) -> LabelledSet:
         digits = 5 if extended else 4
         images = [(i, f"im{i + 1:0{digits}d}.jpg") for i in range(len(rows))]
     else:
-        files.chosen_splits(split, lsp_splits(path), name)
+        files.chosen_splits(split, lsp_splits(path), path.absolute().name)
         images = _listed(path / f"{split}.txt", path, len(rows))
     chosen = np.array([i for i, _ in images], np.int64)
     joints_img, visible = _convert(rows[chosen], extended, images, name)
