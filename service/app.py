@@ -1,0 +1,91 @@
+"""The HTTP application, assembled."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Final
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI
+
+from service import docs, errors
+from service.context import Context
+from service.datasets import routes as datasets
+from service.headers import SecurityHeaders
+from service.health import routes as health
+from service.jobs import routes as jobs
+from service.limits import BodyLimit
+from service.models import routes as models
+from service.predict import routes as predict
+from service.predict.models import ServedModels
+from service.settings import ServiceSettings
+from worker.announcer import Announcer
+from worker.app import create_celery
+from worker.stores import open_stores
+
+DESCRIPTION: Final = """\
+Finds people's joints on photographs, and distils small networks that do (OKDHP, ICCV 2021).
+
+* `POST /predict` with a photograph answers with poses.
+* `POST /jobs` distils new students on workers; `GET /jobs/{id}` follows them.
+* `POST /models/{name}/versions/{version}/promote` puts a student into production.
+
+Errors are problem documents (RFC 9457): `type` names the kind, `detail` says what was wrong.
+"""
+
+
+def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> FastAPI:
+    """The application on these settings; opens nothing before it is started.
+
+    no_worker: why no worker runs beside it, shown with jobs that wait.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        parts = await to_thread.run_sync(_open, settings, no_worker)
+        app.state.context = parts
+        watch = asyncio.create_task(parts.models.follow(settings.registry_poll_s))
+        try:
+            yield
+        finally:
+            watch.cancel()
+            parts.stores.close()
+
+    app = FastAPI(
+        title="okdhp",
+        version=version("okdhp"),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    errors.install(app)
+    docs.install(app)
+    for part in (predict, jobs, models, datasets, health):
+        app.include_router(part.router)
+    app.add_middleware(
+        BodyLimit,
+        limit_bytes=settings.max_body_bytes,
+        of={"/predict": settings.max_image_bytes},
+    )
+    app.add_middleware(SecurityHeaders)  # added last: outermost, it sees refusals as well
+    return app
+
+
+def _open(settings: ServiceSettings, no_worker: str | None) -> Context:
+    stores = open_stores(settings)
+    stores.registry.ensure_bundled()
+    return Context(
+        settings=settings,
+        stores=stores,
+        announcer=Announcer(create_celery(settings), stores.jobs),
+        models=ServedModels(
+            stores.registry,
+            provider=settings.provider,
+            threads=settings.session_threads,
+            keep=settings.loaded_models,
+        ),
+        photographs=CapacityLimiter(settings.predict_threads),
+        no_worker=no_worker,
+    )

@@ -1,0 +1,1 @@
+"""Data sets: registered once, used by name."""

@@ -1,0 +1,1 @@
+"""Jobs: posted, followed and cancelled; their artifacts."""

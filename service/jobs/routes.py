@@ -1,0 +1,149 @@
+"""/jobs: post, list, follow, cancel, and fetch what they made."""
+
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from model.errors import ConfigError
+from service.context import Context, context
+from service.errors import problems
+from service.jobs.download import download
+from service.jobs.schemas import ArtifactList, JobDocument, JobList, JobPost
+from service.jobs.view import artifact_entry, job_document, job_entry
+from worker.errors import JobNotFound
+from worker.store import State
+from worker.submission import submit
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+Parts = Annotated[Context, Depends(context)]
+
+
+def _root(request: Request) -> str:
+    """What a proxy has put before our paths."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def _known_form(job_id: str) -> str:
+    """An id that no job can have is refused before a database sees it."""
+    try:
+        return str(UUID(job_id))
+    except ValueError:
+        raise JobNotFound(job_id) from None
+
+
+Root = Annotated[str, Depends(_root)]
+JobId = Annotated[str, Depends(_known_form)]
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Post a job",
+    responses={
+        202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "the job"}}},
+        **problems(400, 409, 413, 422),
+    },
+)
+def post_job(
+    posted: JobPost,
+    response: Response,
+    parts: Parts,
+    root: Root,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=200,
+            description="any text of yours: posting again with it gives the same job",
+        ),
+    ] = None,
+) -> JobDocument:
+    """The configuration is checked whole; then the job waits for a worker.
+
+    `{"kind": "distill", "config": {"preset": "tiny"}}` is enough: it learns from drawn figures
+    and ends within two minutes on two cores.
+    """
+    try:
+        job, _ = submit(
+            parts.stores,
+            parts.announcer,
+            posted.kind,
+            posted.config,
+            idempotency_key=idempotency_key,
+        )
+    except ConfigError as error:
+        raise _below_config(error) from None
+    response.headers["Location"] = f"{root}/jobs/{job.id}"
+    return job_document(job, parts, root)
+
+
+@router.get("", summary="List jobs", responses=problems(422))
+def list_jobs(
+    parts: Parts,
+    root: Root,
+    state: Annotated[State | None, Query(description="only jobs in this state")] = None,
+    kind: Annotated[str | None, Query(max_length=64, description="only this kind")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[UUID | None, Query(description="the last page's `next`")] = None,
+) -> JobList:
+    """Newest first; a page costs the same wherever it lies."""
+    before = str(cursor) if cursor else None
+    page = parts.stores.jobs.page(state=state, kind=kind, before=before, limit=limit)
+    return JobList(jobs=[job_entry(job, parts, root) for job in page.jobs], next=page.next)
+
+
+@router.get("/{job_id}", summary="Follow a job", responses=problems(404))
+def get_job(job_id: JobId, parts: Parts, root: Root) -> JobDocument:
+    """State, progress, metrics, artifacts, and every step it took."""
+    return job_document(parts.stores.jobs.get(job_id), parts, root)
+
+
+@router.post("/{job_id}/cancel", summary="Cancel a job", responses=problems(404, 409))
+def cancel_job(job_id: JobId, parts: Parts, root: Root) -> JobDocument:
+    """A queued job is cancelled at once; a running one is asked to end, then made to."""
+    return job_document(parts.stores.jobs.cancel(job_id), parts, root)
+
+
+@router.get("/{job_id}/artifacts", summary="List a job's files", responses=problems(404))
+def list_artifacts(job_id: JobId, parts: Parts, root: Root) -> ArtifactList:
+    """Files appear as they are stored, not only at the end."""
+    parts.stores.jobs.get(job_id)  # an unknown job is no job without files
+    found = parts.stores.jobs.artifacts(job_id)
+    return ArtifactList(artifacts=[artifact_entry(artifact, root) for artifact in found])
+
+
+@router.get(
+    "/{job_id}/artifacts/{name:path}",
+    summary="Fetch a job's file",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "the file",
+            "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        304: {"description": "the client has it already"},
+        **problems(404, 410),
+    },
+)
+def get_artifact(
+    job_id: JobId,
+    name: str,
+    parts: Parts,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """`ETag` is the SHA-256 of the file."""
+    artifact = parts.stores.jobs.artifact(job_id, name)
+    return download(artifact, parts.stores.artifacts, if_none_match)
+
+
+def _below_config(error: ConfigError) -> ConfigError:
+    """The same faults with paths as the request has them."""
+
+    def path(where: str) -> str:
+        return f"config.{where}" if where and where != "config" else where
+
+    return ConfigError(
+        [replace(f, where=path(f.where), nearest=path(f.nearest)) for f in error.faults]
+    )

@@ -1,0 +1,160 @@
+"""What /jobs takes and answers."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from worker.store import State
+
+_DEEPEST: Final = 20
+_MOST: Final = 2_000
+
+
+def _modest(config: dict[str, Any]) -> dict[str, Any]:
+    """No configuration is so deep or long; one that is would keep a core busy with its faults."""
+    level: list[Any] = [config]
+    count = 0
+    for _ in range(_DEEPEST):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+        count += len(below)
+        if count > _MOST:
+            raise ValueError(f"holds more than {_MOST:,} values")
+        if not below:
+            return config
+        level = below
+    raise ValueError(f"is nested more than {_DEEPEST} deep")
+
+
+class JobPost(BaseModel):
+    """A job to do."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {"kind": "distill", "config": {"preset": "tiny"}},
+                {
+                    "kind": "distill",
+                    "config": {
+                        "preset": "tiny",
+                        "data": {
+                            "train": [{"dataset": "lsp", "split": "train"}],
+                            "valid": [{"dataset": "lsp", "split": "valid"}],
+                        },
+                        "export": {"name": "gym"},
+                    },
+                },
+                {
+                    "kind": "evaluate",
+                    "config": {"model": "okdhp:1", "data": {"dataset": "lsp", "split": "valid"}},
+                },
+            ]
+        },
+    )
+
+    kind: str = Field(max_length=64, description="`distill` or `evaluate`")
+    config: Annotated[dict[str, Any], AfterValidator(_modest)] = Field(
+        default_factory=dict, description="what to do; checked whole before the job is accepted"
+    )
+
+
+class Progress(BaseModel):
+    """How far a running job is."""
+
+    epoch: int
+    epochs: int
+    step: int = Field(description="of the whole run")
+    steps: int
+    loss: dict[str, float | None]
+    images_per_s: float | None
+    seconds_left: float | None
+
+
+class Metrics(BaseModel):
+    """What was measured, on the validation data."""
+
+    latest: dict[str, Any] | None = Field(description="the last entry of `history`")
+    best: dict[str, Any] | None = Field(description="epoch, branch, metric and value")
+    history: list[dict[str, Any]] = Field(
+        description="one entry an epoch: `epoch`, `loss` by part, `branches` by name, `ensemble`"
+    )
+
+
+class ArtifactEntry(BaseModel):
+    """A file that the job made."""
+
+    name: str = Field(examples=["students/branch0.onnx"])
+    url: str
+    bytes: int
+    sha256: str
+
+
+class Failure(BaseModel):
+    """Why a job failed, for a person to act on."""
+
+    reason: str
+    message: str
+    log: list[str] = Field(description="the last lines of the run")
+
+
+class Step(BaseModel):
+    """One transition of a job."""
+
+    at: datetime
+    old: State | None
+    new: State
+    attempt: int
+    worker: str | None
+    reason: str
+
+
+class JobEntry(BaseModel):
+    """A job in a list."""
+
+    id: str
+    kind: str
+    state: State
+    url: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    attempt: int = Field(description="how often a worker took it")
+    worker: str | None = Field(description="who works on it")
+    cancel_requested: bool
+    progress: Progress | None
+    notice: str | None = Field(
+        None, description="what to know about a job that waits, as that no worker runs here"
+    )
+
+
+class JobDocument(JobEntry):
+    """All about a job."""
+
+    config: dict[str, Any] = Field(description="as posted")
+    resolved: dict[str, Any] = Field(description="with every default")
+    metrics: Metrics
+    artifacts: list[ArtifactEntry]
+    error: Failure | None
+    result: dict[str, Any] | None = Field(description="the final metrics, once it has ended well")
+    history: list[Step] = Field(description="every transition")
+    actions: list[str] = Field(description="what can be done with it now")
+
+
+class JobList(BaseModel):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobEntry]
+    next: str | None = Field(description="`cursor` of the next page; null at the end")
+
+
+class ArtifactList(BaseModel):
+    """The files that a job made."""
+
+    artifacts: list[ArtifactEntry]

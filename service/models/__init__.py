@@ -1,0 +1,1 @@
+"""Models: their versions, and which one is in production."""

@@ -1,0 +1,1 @@
+"""POST /predict: from a photograph's bytes to its poses."""

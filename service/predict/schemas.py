@@ -1,0 +1,83 @@
+"""What /predict takes and answers."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Parameters(BaseModel):
+    """The parameters beside the image: form fields and query parameters alike."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    boxes: str | None = Field(
+        None,
+        description="JSON list of people's boxes, each [x, y, width, height] in pixels of the "
+        "upright image; without it the whole image is one person",
+        examples=["[[40, 12, 180, 420]]"],
+    )
+    model: str | None = Field(
+        None,
+        description="`name` or `name:version`; without it the model in production",
+        examples=["okdhp:1"],
+    )
+    flip_test: bool = Field(
+        False, description="also infer the mirror image and average: twice the work"
+    )
+    format: Literal["json", "image"] = Field(
+        "json", description="`image` answers the photograph with the poses drawn, as PNG"
+    )
+
+
+class ModelBlock(BaseModel):
+    """Which model answered, and on what it ran."""
+
+    name: str = Field(examples=["okdhp"])
+    version: int = Field(examples=[1])
+    branch: str = Field(examples=["branch0"])
+    skeleton: str = Field(examples=["mpii16"])
+    provider: str = Field(description="ONNX Runtime's provider", examples=["CPUExecutionProvider"])
+
+
+class ImageBlock(BaseModel):
+    """The upright image, in pixels."""
+
+    width: int = Field(examples=[640])
+    height: int = Field(examples=[480])
+
+
+class Keypoint(BaseModel):
+    """One joint; pixel centres are at integer coordinates."""
+
+    name: str = Field(examples=["left_wrist"])
+    x: float = Field(description="pixels of the upright image", examples=[201.5])
+    y: float = Field(description="pixels of the upright image", examples=[88.25])
+    score: float = Field(description="0 … 1", examples=[0.91])
+
+
+class PoseBlock(BaseModel):
+    """One person."""
+
+    box: tuple[float, float, float, float] = Field(
+        description="[x, y, width, height]", examples=[[40, 12, 180, 420]]
+    )
+    score: float = Field(description="0 … 1", examples=[0.84])
+    keypoints: list[Keypoint]
+
+
+class Timings(BaseModel):
+    """Where the time went, in milliseconds."""
+
+    decode: float = Field(examples=[5.1])
+    preprocess: float = Field(description="cutting the crops", examples=[1.4])
+    inference: float = Field(examples=[8.2])
+    total: float = Field(description="since the request's head was read", examples=[16.9])
+
+
+class Answer(BaseModel):
+    """The poses of one photograph, in the boxes' order."""
+
+    model: ModelBlock
+    image: ImageBlock
+    poses: list[PoseBlock]
+    timings_ms: Timings
