@@ -20,7 +20,7 @@ from worker.failure import failure_of
 from worker.jobs import KINDS, JobKind, Work
 from worker.runlock import take_run
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("worker.child")  # it runs as __main__
 
 ORDER: Final = "order.json"
 """What the supervisor leaves in the run folder for the child."""
@@ -47,7 +47,10 @@ def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind] = 
     parser.add_argument("--run", required=True, type=Path)
     given = parser.parse_args(arguments)
     run_dir: Path = given.run
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # Ours from INFO on; of the exporter's hundreds of lines a person needs none.
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    for ours in ("worker", "model"):
+        logging.getLogger(ours).setLevel(logging.INFO)
     # The manifest notes the command, and a person may download it: no path of the server.
     sys.argv = ["worker.child", given.kind, given.job]
 
