@@ -1,0 +1,346 @@
+"""A job from claim to end, with a real child process that does what the test says."""
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from worker.child import write_order
+from worker.process import group_lives
+from worker.settings import WorkerSettings
+from worker.store import Job, State
+from worker.stores import Stores
+from worker.supervisor import Supervisor
+
+sys.path.insert(0, str(Path(__file__).parent))
+import pretend
+
+STARTED = ["event", {"kind": "started", "device": "cpu"}]
+EPOCH = ["event", {"kind": "epoch", "epoch": 1, "branches": {"a": {"pck@0.2": 5.0}}}]
+FINISHED = ["event", {"kind": "finished", "metrics": {"pck@0.2": 5.0}}]
+
+
+@pytest.fixture
+def supervisor(stores: Stores) -> Supervisor:
+    return Supervisor(stores, kinds=pretend.KINDS, child=pretend.COMMAND)
+
+
+def post(stores: Stores, *steps: list, **config: object) -> str:
+    """A job that will do these steps."""
+    posted = {"do": list(steps), **config}
+    return stores.jobs.add("pretend", posted, posted)[0].id
+
+
+def run(supervisor: Supervisor, *steps: list, **config: object) -> Job:
+    """A job after the supervisor did it."""
+    job_id = post(supervisor.stores, *steps, **config)
+    supervisor.run(job_id)
+    return supervisor.stores.jobs.get(job_id)
+
+
+def states(stores: Stores, job_id: str) -> list[str]:
+    return [str(step.new) for step in stores.jobs.history(job_id)]
+
+
+def eventually(what: Callable[[], object], within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def in_thread(supervisor: Supervisor, job_id: str) -> threading.Thread:
+    """The supervisor at work on the job, which has started."""
+    thread = threading.Thread(target=supervisor.run, args=[job_id])
+    thread.start()
+    eventually(lambda: supervisor.stores.jobs.get(job_id).state == State.RUNNING)
+    return thread
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_job_goes_its_whole_way(supervisor: Supervisor, stores: Stores) -> None:
+    """States, metrics, result, artifacts and log of a child that works as it should."""
+    job = run(
+        supervisor,
+        STARTED,
+        EPOCH,
+        ["event", {"kind": "evaluating"}],
+        ["file", "students/a.onnx", "weights"],
+        ["event", {"kind": "artifact", "name": "a.onnx", "path": "students/a.onnx"}],
+        ["file", "metrics.json", "{}"],
+        ["print", "all is well\n"],
+        FINISHED,
+    )
+
+    assert states(stores, job.id) == ["queued", "starting", "running", "evaluating", "succeeded"]
+    assert job.result == {"pck@0.2": 5.0}
+    assert len(stores.jobs.metrics(job)["history"]) == 1
+    kept = stores.jobs.artifacts(job.id)
+    assert [a.name for a in kept] == ["a.onnx", "log.txt", "metrics.json"]
+    with stores.artifacts.open(kept[0].key) as file:
+        assert file.read() == b"weights"
+    with stores.artifacts.open(kept[1].key) as file:
+        assert file.read() == b"--- attempt 1\nall is well\n"
+
+
+def test_a_child_that_says_nothing_still_goes_through_every_state(
+    supervisor: Supervisor, stores: Stores
+) -> None:
+    """The table of states knows no short cut."""
+    job = run(supervisor)
+
+    assert states(stores, job.id) == ["queued", "starting", "running", "evaluating", "succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason", "message"),
+    [
+        ([["raise", "diverged"]], "NaN loss", "the loss is no longer a finite number at step 7"),
+        ([["raise", "data"]], "bad data", "joints.mat, row 3: has no joints"),
+        ([["raise", "memory"]], "out of memory", "the process could not get more memory"),
+        ([["raise", "disk"]], "disk full", "there is no space left on the worker's disk"),
+        ([["raise", "module"]], "not installed", "the worker lacks the package torch"),
+        ([["raise", "bug"]], "unexpected error", "KeyError: '.'"),
+        (
+            [["die", 9]],
+            "out of memory or killed",
+            "the process was killed (signal 9), most often for memory",
+        ),
+        ([["die", 11]], "crashed", "the process was ended by signal 11 SIGSEGV"),
+        ([["exit", 3]], "crashed", "the process ended with status 3"),
+    ],
+)
+def test_a_child_that_fails_leaves_a_reason(
+    supervisor: Supervisor, stores: Stores, steps: list, reason: str, message: str
+) -> None:
+    """In a few words that a person can act on, without a path of this server."""
+    job = run(supervisor, STARTED, ["print", "last words\n"], *steps)
+
+    assert job.state == State.FAILED
+    assert job.error is not None
+    assert (job.error["reason"], job.error["message"]) == (reason, message)
+    assert job.error["log"][:2] == ["--- attempt 1", "last words"]
+    assert str(stores.settings.home) not in json.dumps(job.error)
+    assert [a.name for a in stores.jobs.artifacts(job.id)] == ["log.txt"]
+
+
+def test_of_a_long_log_the_last_lines_stay_with_the_job(supervisor: Supervisor) -> None:
+    """Two hundred: the end is where the fault is."""
+    text = "".join(f"line {i}\n" for i in range(1000))
+
+    job = run(supervisor, ["print", text], ["exit", 1])
+
+    assert job.error is not None
+    assert job.error["log"] == [f"line {i}" for i in range(800, 1000)]
+
+
+def test_what_cannot_be_prepared_fails_before_a_child_starts(
+    supervisor: Supervisor, stores: Stores
+) -> None:
+    """As a data set that was removed while the job waited."""
+    job = run(supervisor, unprepared=True)
+
+    assert job.error == {"reason": "bad data", "message": "lsp: is gone", "log": []}
+    assert states(stores, job.id) == ["queued", "starting", "failed"]
+
+
+def test_a_second_delivery_does_nothing(supervisor: Supervisor, stores: Stores) -> None:
+    """Of a finished, unknown or running job: the message is dropped quietly."""
+    job = run(supervisor, STARTED)
+    before = stores.jobs.history(job.id)
+
+    supervisor.run(job.id)
+    supervisor.run("nobody")
+
+    assert len(stores.jobs.history(job.id)) == len(before)
+
+
+def test_a_cancelled_job_saves_and_ends(supervisor: Supervisor, stores: Stores) -> None:
+    """TERM lets the child write a checkpoint."""
+    job_id = post(stores, STARTED, ["wait"])
+    thread = in_thread(supervisor, job_id)
+
+    stores.jobs.cancel(job_id)
+    thread.join(20)
+
+    assert stores.jobs.get(job_id).state == State.CANCELLED
+    assert stores.jobs.history(job_id)[-1].reason == "cancelled by the user"
+
+
+def test_a_cancelled_job_ends_with_all_that_it_started(
+    settings: WorkerSettings, stores: Stores
+) -> None:
+    """`cancelled` comes only when the whole process group is gone, KILL where TERM is ignored."""
+    hasty = settings.model_copy(update={"cancel_grace_s": 0.3})
+    object.__setattr__(stores, "settings", hasty)
+    supervisor = Supervisor(stores, kinds=pretend.KINDS, child=pretend.COMMAND)
+    job_id = post(stores, ["deaf"], ["spawn"], STARTED, ["sleep", 600])
+    thread = in_thread(supervisor, job_id)
+    spawned = int((settings.run_dir(job_id) / "spawned").read_text())
+    assert lives(spawned)
+
+    stores.jobs.cancel(job_id)
+    thread.join(20)
+
+    assert stores.jobs.get(job_id).state == State.CANCELLED
+    assert not lives(spawned)
+
+
+def test_what_a_child_leaves_behind_ends_with_it(
+    supervisor: Supervisor, settings: WorkerSettings
+) -> None:
+    """A job that has succeeded holds no memory and no device."""
+    job = run(supervisor, ["spawn"])
+
+    assert job.state == State.SUCCEEDED
+    assert not lives(int((settings.run_dir(job.id) / "spawned").read_text()))
+
+
+def test_a_worker_that_must_end_gives_its_job_back(supervisor: Supervisor, stores: Stores) -> None:
+    """The child saves; another worker goes on at once."""
+    job_id = post(stores, STARTED, ["wait"])
+    thread = in_thread(supervisor, job_id)
+
+    supervisor.drain()
+    thread.join(20)
+
+    job = stores.jobs.get(job_id)
+    assert job.state == State.QUEUED
+    assert stores.jobs.history(job_id)[-1].reason == "its worker was asked to end"
+    assert stores.jobs.unannounced() == [job_id]
+    supervisor.run(job_id)
+    assert stores.jobs.get(job_id).state == State.QUEUED, "a draining worker takes no job"
+
+
+def test_the_next_attempt_resumes_in_the_same_folder(
+    supervisor: Supervisor, stores: Stores
+) -> None:
+    """Events go on being counted, and what was stored is not stored twice."""
+    second = ["event", {"kind": "epoch", "epoch": 2, "branches": {"a": {"pck@0.2": 6.0}}}]
+    job_id = post(stores, STARTED, EPOCH, ["wait"], resumed=[STARTED, second, FINISHED])
+    thread = in_thread(supervisor, job_id)
+    supervisor.drain()
+    thread.join(20)
+
+    supervisor.draining.clear()
+    supervisor.run(job_id)
+
+    job = stores.jobs.get(job_id)
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 2)
+    assert [e["epoch"] for e in stores.jobs.metrics(job)["history"]] == [1, 2]
+    assert states(stores, job_id)[3:6] == ["queued", "starting", "running"]
+
+
+def test_on_another_host_the_run_begins_anew(
+    supervisor: Supervisor, stores: Stores, settings: WorkerSettings
+) -> None:
+    """The run folder is not there: events count from 1 again and must not be taken for old."""
+    job_id = post(stores, STARTED, EPOCH, ["wait"])
+    thread = in_thread(supervisor, job_id)
+    supervisor.drain()
+    thread.join(20)
+    settings.run_dir(job_id).rename(settings.home / "elsewhere")
+    with stores.database.writing() as session:
+        again = {"do": [STARTED, FINISHED]}
+        session.execute(update(Job).where(Job.id == job_id).values(resolved=again))
+
+    supervisor.draining.clear()
+    supervisor.run(job_id)
+
+    assert stores.jobs.get(job_id).result == {"pck@0.2": 5.0}
+
+
+def test_a_worker_that_lost_its_job_ends_the_child(supervisor: Supervisor, stores: Stores) -> None:
+    """It woke late; the job is another's, whose row it must not touch."""
+    job_id = post(stores, STARTED, ["spawn"], ["wait"])
+    thread = in_thread(supervisor, job_id)
+    eventually((stores.settings.run_dir(job_id) / "spawned").exists)
+    spawned = int((stores.settings.run_dir(job_id) / "spawned").read_text())
+    with stores.database.writing() as session:
+        session.execute(update(Job).values(worker="another", attempt=2))
+
+    thread.join(30)
+
+    assert not lives(spawned)
+    job = stores.jobs.get(job_id)
+    assert (job.state, job.worker, job.attempt) == (State.RUNNING, "another", 2)
+
+
+def test_the_database_may_be_away_for_a_while(
+    supervisor: Supervisor, stores: Stores, settings: WorkerSettings
+) -> None:
+    """The child works on; what it did is stored once the database is back."""
+    database = settings.home / "okdhp.db"
+    job_id = post(stores, STARTED, ["sleep", 1.5], EPOCH, FINISHED)
+    thread = in_thread(supervisor, job_id)
+    stores.database.close()
+    database.rename(database.with_suffix(".away"))
+    database.mkdir()  # nothing can be opened there
+
+    time.sleep(1)
+    database.rmdir()
+    database.with_suffix(".away").rename(database)
+    thread.join(30)
+
+    job = stores.jobs.get(job_id)
+    assert job.state == State.SUCCEEDED
+    assert len(stores.jobs.metrics(job)["history"]) == 1
+
+
+def test_an_artifact_outside_the_run_folder_is_not_stored(
+    supervisor: Supervisor, stores: Stores
+) -> None:
+    """The child reads strangers' data; what it names is not trusted."""
+    job = run(supervisor, ["event", {"kind": "artifact", "name": "x", "path": "../../okdhp.db"}])
+
+    assert job.error is not None
+    assert job.error["message"] == "'../../okdhp.db' is not a relative file name without '..'"
+    assert [a.name for a in stores.jobs.artifacts(job.id)] == ["log.txt"]
+
+
+def test_two_attempts_never_work_in_one_folder(
+    supervisor: Supervisor, stores: Stores, settings: WorkerSettings
+) -> None:
+    """A stopped worker's child works on after its lease is lost: the next one ends it first."""
+    job_id = post(stores, ["deaf"], STARTED, ["sleep", 600], resumed=[FINISHED])
+    first = in_thread(supervisor, job_id)
+    holder = int((settings.run_dir(job_id) / "run.lock").read_text())
+    order = json.loads((settings.run_dir(job_id) / "order.json").read_text())
+    hasty = {"device": "cpu", "cache": settings.home, "grace_s": 0.2}
+    write_order(settings.run_dir(job_id), order["spec"], **hasty)
+
+    command = [*pretend.COMMAND, "--job", job_id, "--kind", "pretend"]
+    status = os.spawnv(
+        os.P_WAIT, sys.executable, [*command, "--run", str(settings.run_dir(job_id))]
+    )
+
+    assert status == 0
+    assert not group_lives(holder)
+    first.join(20)
+
+
+def test_the_child_is_not_told_the_server_s_passwords(
+    supervisor: Supervisor, stores: Stores, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It reads strangers' data sets and needs neither database nor broker."""
+    monkeypatch.setenv("OKDHP_DATABASE_URL", "postgresql://x:secret@host/x")
+    script = tmp_path / "show.py"
+    script.write_text("import os; print(sorted(k for k in os.environ if k.startswith('OKDHP_')))")
+    supervisor = Supervisor(stores, kinds=pretend.KINDS, child=(sys.executable, str(script)))
+
+    job = run(supervisor)
+
+    with stores.artifacts.open(stores.jobs.artifact(job.id, "log.txt").key) as file:
+        assert file.read() == b"--- attempt 1\n[]\n"
