@@ -67,7 +67,7 @@ def open_mixture(sources: Sequence[SourceConfig], skeleton: Skeleton) -> Mixture
                 labelled.source, None, f"has no joint of the skeleton {skeleton.name}"
             )
         people += converted
-        names.append(f"{labelled.name}:{source.split or 'all'}, {len(converted)} people")
+        names.append(f"{labelled.name}, {len(converted)} people")
         prints.append(fingerprint(labelled))
     digest = hashlib.sha256("\n".join([skeleton.name, *prints]).encode()).hexdigest()
     return Mixture(skeleton, people, digest, tuple(names))
