@@ -1,16 +1,28 @@
-"""/docs from local files: a machine without internet sees it too.
+"""The API's description, and /docs from local files: a machine without internet sees it too.
 
 FastAPI's own page loads Swagger UI from a CDN; `fastapi-swagger` ships the same files in a wheel.
 """
+
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
+from service.errors import MEDIA_TYPE, ProblemDocument
+
 
 def install(app: FastAPI) -> None:
-    """Adds /docs and its files, and leads / there."""
+    """Adds /docs and its files, leads / there, and describes every error as it really is."""
+    by_fastapi = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = by_fastapi()
+        _describe_problems(document)
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way
     app.mount("/docs/static", StaticFiles(packages=[("fastapi_swagger", "resources")]))
 
     @app.get("/docs", include_in_schema=False)
@@ -27,3 +39,19 @@ def install(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
         return RedirectResponse(request.scope.get("root_path", "").rstrip("/") + "/docs")
+
+
+def _describe_problems(document: dict[str, Any]) -> None:
+    """Every error's content is a problem document; FastAPI would say its own of some."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs"))
+    schemas["ProblemDocument"] = schema
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    for methods in document.get("paths", {}).values():
+        for operation in methods.values():
+            for status, response in operation["responses"].items():
+                if status >= "400":
+                    response["content"] = content

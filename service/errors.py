@@ -171,16 +171,11 @@ def kind_of(error: PoseError) -> Kind:
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI's description of the problem documents that a route may answer with."""
-    schema = {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
-    return {
-        status: {
-            "model": ProblemDocument,
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: schema},
-        }
-        for status in statuses
-    }
+    """The problem documents that a route may answer with, for its description.
+
+    `service.docs` gives them, and those that FastAPI adds by itself, their content.
+    """
+    return {status: {"description": HTTPStatus(status).phrase} for status in statuses}
 
 
 def install(app: FastAPI) -> None:

@@ -25,6 +25,7 @@ from service.app import create_app
 from service.children import Kept, Process
 from service.errors import NotReady
 from service.home import LaunchRefused, held_home
+from service.predict.models import LOADING
 from service.settings import ServiceSettings
 from worker.bound import bound
 from worker.broker import EmbeddedBroker
@@ -152,7 +153,7 @@ class _Launcher:
         self._say(f"home: {self._settings.home}")
         if self._no_worker is not None:
             self._say(self._no_worker)
-        told = ""
+        told = LOADING  # takes a moment at every start: nothing to tell
         while True:
             try:
                 served = self._app.state.context.models.production()
@@ -181,7 +182,7 @@ def _restarts(broker: EmbeddedBroker) -> Callable[[], Process]:
 def _start_worker(settings: ServiceSettings) -> Process:
     given = {"OKDHP_HOME": str(settings.home), "OKDHP_BROKER_URL": settings.broker_url or ""}
     return subprocess.Popen(
-        bound([sys.executable, "-m", "worker.main"]),
+        bound([sys.executable, "-m", "service.cli", "worker"]),
         env={**os.environ, **given},
         stdin=subprocess.DEVNULL,
         start_new_session=True,

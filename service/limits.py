@@ -1,11 +1,18 @@
 """How many bytes a request may have: judged before anything reads them."""
 
 from collections.abc import Mapping
+from typing import Final
 
+from anyio import move_on_after
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import FRAMEWORK, problem
+
+LINGER_S: Final = 2.0
+"""A connection that is closed on a client who still sends loses him the answer: so long we read
+what he sends, and throw it away."""
 
 
 class BodyLimit:
@@ -21,15 +28,19 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
         limit = self.of.get(scope["path"], self.limit_bytes)
         detail = f"a body for {scope['path']} may have {limit:,} bytes"
-        # The rest of a refused body is not read: the connection cannot be used again.
-        headers = {"Connection": "close"}
-        announced = _content_length(scope)
-        if announced is not None and announced > limit:
-            refusal = problem(FRAMEWORK[413], f"{detail}; it has {announced:,}", headers=headers)
-            await refusal(scope, receive, send)
+        closing = {"Connection": "close"}
+        patient = _Patient(receive, send)
+        announced = _announced(headers)
+        if announced > limit:
+            detail = f"{detail}; it has {announced:,}"
+            # Who waits for "100 Continue" sends nothing, and reading would tell him to.
+            patient.drains = "expect" not in headers
+            await problem(FRAMEWORK[413], detail, headers=closing)(scope, receive, patient.send)
             return
+
         read = 0
 
         async def counted() -> Message:
@@ -37,14 +48,33 @@ class BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > limit:
-                raise HTTPException(413, f"{detail}; it has more", headers)
+                patient.drains = True
+                raise HTTPException(413, f"{detail}; it has more", closing)
             return message
 
-        await self.app(scope, counted, send)
+        await self.app(scope, counted, patient.send)
 
 
-def _content_length(scope: Scope) -> int | None:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return None
+def _announced(headers: Headers) -> int:
+    """The body's length by its header; 0 where that says nothing."""
+    text = headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+class _Patient:
+    """If it drains, sends a response but its end, reads what still comes, then ends it."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self.drains = False
+
+    async def send(self, message: Message) -> None:
+        ends = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if not (self.drains and ends):
+            await self._send(message)
+            return
+        await self._send({**message, "more_body": True})
+        with move_on_after(LINGER_S):
+            while (await self._receive()).get("more_body", False):
+                pass
+        await self._send({"type": "http.response.body", "body": b""})

@@ -137,14 +137,14 @@ class JobEntry(BaseModel):
 class JobDocument(JobEntry):
     """All about a job."""
 
-    config: dict[str, Any] = Field(description="as posted")
-    resolved: dict[str, Any] = Field(description="with every default")
     metrics: Metrics
     artifacts: list[ArtifactEntry]
     error: Failure | None
     result: dict[str, Any] | None = Field(description="the final metrics, once it has ended well")
     history: list[Step] = Field(description="every transition")
     actions: list[str] = Field(description="what can be done with it now")
+    config: dict[str, Any] = Field(description="as posted")
+    resolved: dict[str, Any] = Field(description="with every default")
 
 
 class JobList(BaseModel):

@@ -19,6 +19,7 @@ from worker.registry import Registry
 
 log = logging.getLogger(__name__)
 
+LOADING: Final = "the model is being loaded"
 RETRY_S: Final = 10.0
 """A production model that does not load is tried again after so long."""
 
@@ -42,7 +43,7 @@ class ServedModels:
         self._registry = registry
         self._provider, self._threads, self._keep = provider, threads, keep
         self._production: Served | None = None
-        self._failure = "the model is being loaded"
+        self._failure = LOADING
         self._retry_at = 0.0
         self._failed: tuple[str, int] | None = None
         self._others: OrderedDict[tuple[str, int], Served] = OrderedDict()

@@ -1,0 +1,55 @@
+"""Options that several commands share, and what they mean."""
+
+import importlib.util
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from service.settings import ServiceSettings
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="OKDHP_HOME",
+        show_default="~/.okdhp",
+        file_okay=False,
+        help="Folder of all state: models, jobs, data sets.",
+    ),
+]
+
+
+def settings_of(home: Path | None) -> "ServiceSettings":
+    """The settings of the environment, with another home if one is given. Raises ConfigError."""
+    from pydantic import ValidationError
+
+    from model.errors import ConfigError, Fault
+    from service.settings import ServiceSettings
+
+    given: dict[str, Any] = {} if home is None else {"home": home.expanduser().absolute()}
+    try:
+        return ServiceSettings(**given)
+    except ValidationError as error:
+        faults = [
+            Fault(f"OKDHP_{str(e['loc'][0]).upper()}", f"found {e['input']!r}", e["msg"])
+            for e in error.errors()
+        ]
+        raise ConfigError(faults) from None
+
+
+def need_training() -> None:
+    """Raises NotInstalled where torch is missing."""
+    from worker.errors import NotInstalled
+
+    if importlib.util.find_spec("torch") is None:
+        raise NotInstalled("this needs the training packages: pip install 'okdhp[train]'")
+
+
+def log_to_stderr() -> None:
+    """Log lines of a process that runs for long."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # tells of its plugins at every start

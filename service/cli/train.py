@@ -1,0 +1,151 @@
+"""`okdhp train`."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from service.cli.options import need_training
+from service.cli.sources import FORM, training_sources
+
+if TYPE_CHECKING:
+    from model.config import Config
+
+_STOPPED: Final = 128  # and the signal's number, as shells have it
+
+
+def train(
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE.yaml] [KEY=VALUE]...",
+            help="A configuration, and single values over it, as training.epochs=20.",
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A configuration that ships: tiny, paper-mpii, …")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help=f"Data to learn from: {FORM}. Repeatable."),
+    ] = None,
+    valid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Data to judge on. Repeatable. By default the split `valid` of every --data.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="The run's folder.", show_default="runs/DATE-TIME"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out from its last checkpoint.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the whole configuration and end.")
+    ] = False,
+) -> None:
+    """Distil a network's branches from your data, and export the best.
+
+    A set without a split is learnt from by its split `train` and judged on by its split `valid`.
+
+    okdhp train --preset tiny
+
+    okdhp train --preset tiny --data lsp:/photos/lsp training.epochs=20 --out runs/lsp
+
+    okdhp train --out runs/lsp --resume
+
+    Ctrl-C saves a checkpoint and ends; --resume goes on exactly there.
+    """
+    need_training()
+    if resume and out is None:
+        raise typer.BadParameter("--resume needs --out, the folder of the run to go on with")
+    config = _config(settings or [], preset, data or [], valid or [], out if resume else None)
+    if dry_run:
+        import yaml
+
+        tree = config.model_dump(mode="json")
+        typer.echo(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), nl=False)
+        return
+    run_dir = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"
+    from model.training.run import train as train_run
+    from service.cli.progress import RunDisplay
+
+    with _signals() as caught, RunDisplay() as display:
+        outcome = train_run(
+            config,
+            run_dir,
+            resume=resume,
+            stop=lambda: bool(caught),
+            device=device,
+            listen=display.show,
+        )
+    if outcome.state == "stopped":
+        typer.echo(f"stopped; go on with: okdhp train --out {run_dir} --resume", err=True)
+        sys.exit(_STOPPED + caught[0])
+    typer.echo(f"finished: {run_dir}")
+
+
+def _config(
+    settings: list[str], preset: str | None, data: list[str], valid: list[str], run: Path | None
+) -> "Config":
+    """The configuration of a command line. run: the folder that is resumed. Raises ConfigError."""
+    from model.config import load_config, merge, parse_overrides, preset_names, read_config
+    from model.errors import ConfigError, Fault
+
+    files = [Path(text) for text in settings if "=" not in text]
+    if len(files) + (preset is not None) > 1:
+        raise ConfigError([Fault("configuration", "several were given", "one file or --preset")])
+    tree: dict[str, Any] = {}
+    if preset is not None:
+        tree = {"preset": preset}
+    elif files:
+        tree = read_config(files[0])
+    elif run is not None:
+        tree = read_config(run / "config.yaml")
+    else:
+        names = ", ".join(preset_names())
+        raise ConfigError(
+            [Fault("configuration", "none was given", f"a YAML file, or --preset with {names}")]
+        )
+    if data or valid:
+        parts: dict[str, Any] = {}
+        if data:
+            learnt, judged = training_sources(data, valid)
+            parts["train"] = [source.model_dump(mode="json") for source in learnt]
+        else:
+            from service.cli.sources import parse_source
+
+            judged = [parse_source(text, "--valid") for text in valid]
+        parts["valid"] = [source.model_dump(mode="json") for source in judged]
+        tree = merge(tree, {"data": parts})
+    return load_config(merge(tree, parse_overrides([t for t in settings if "=" in t])))
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Notes Ctrl-C and TERM in the list; the second Ctrl-C interrupts at once."""
+    caught: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before: list[tuple[int, Callable[..., Any] | int | None]] = [
+        (number, signal.signal(number, note)) for number in (signal.SIGINT, signal.SIGTERM)
+    ]
+    try:
+        yield caught
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

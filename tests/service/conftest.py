@@ -1,0 +1,139 @@
+"""A real server with a real ONNX model that finds the brightest pixel: its answers are known."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from fastapi.testclient import TestClient
+from onnx import TensorProto, helper, numpy_helper
+
+from model.predictor import METADATA_KEY, Card
+from model.skeletons import MPII16
+from service.app import create_app
+from service.settings import ServiceSettings
+from worker.stores import open_stores
+
+SIZE = (64, 64)
+K = len(MPII16)
+
+
+def write_brightest(path: Path, branch: str = "branch0", shift_px: float = 0.0) -> Path:
+    """A student by the format of `model.export` that puts every joint on the brightest pixel.
+
+    shift_px: what it adds to x, so that two students can be told apart.
+    """
+    H, W = SIZE
+
+    def constant(name: str, value: object, dtype: type) -> None:
+        initializers.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+
+    initializers: list[onnx.TensorProto] = []
+    constant("mirrored", [], np.int64)
+    constant("flat", [-1, H * W], np.int64)
+    constant("channels", [3], np.int64)
+    constant("width", W, np.int64)
+    constant("shift", shift_px, np.float32)
+    constant("joints", [1, K, 1], np.int64)
+    constant("white", 255 * 3, np.float32)
+    constant("last", [-1], np.int64)
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["pixels", "channels"], ["grey"], keepdims=0),
+        helper.make_node("Reshape", ["grey", "flat"], ["cells"]),
+        helper.make_node("ArgMax", ["cells"], ["cell"], axis=1, keepdims=1),
+        helper.make_node("ReduceMax", ["cells", "last"], ["peak"], keepdims=1),
+        helper.make_node("Div", ["peak", "white"], ["score"]),
+        helper.make_node("Mod", ["cell", "width"], ["column"]),
+        helper.make_node("Div", ["cell", "width"], ["row"]),
+        helper.make_node("Cast", ["column"], ["x_plain"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["x_plain", "shift"], ["x"]),
+        helper.make_node("Cast", ["row"], ["y"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["x", "y", "score"], ["point"], axis=1),
+        helper.make_node("Unsqueeze", ["point", "axis"], ["one"]),
+        helper.make_node("Tile", ["one", "joints"], ["keypoints"]),
+    ]
+    constant("axis", [1], np.int64)
+    graph = helper.make_graph(
+        nodes,
+        "brightest",
+        [
+            helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", H, W, 3]),
+            helper.make_tensor_value_info("mirrored", TensorProto.INT64, ["F"]),
+        ],
+        [helper.make_tensor_value_info("keypoints", TensorProto.FLOAT, ["N", K, 3])],
+        initializers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    card = Card(
+        branch=branch,
+        skeleton=MPII16,
+        size=SIZE,
+        padding=0.0,
+        run="test",
+        data=("nothing",),
+        licence="Apache-2.0",
+    )
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, card.to_json()
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.fixture(scope="session")
+def brightest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The student's file."""
+    return write_brightest(tmp_path_factory.mktemp("student") / "brightest.onnx")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServiceSettings:
+    """A home of its own, and a broker that is away: no job is taken by anybody."""
+    return ServiceSettings(
+        home=tmp_path / "home",
+        broker_url=f"redis+socket://{tmp_path}/nobody.sock",
+        registry_poll_s=0.05,
+        max_image_bytes=2 * 1024**2,
+    )
+
+
+@pytest.fixture
+def with_student(settings: ServiceSettings, brightest: Path) -> ServiceSettings:
+    """The home, with version 1 of `glow` in production."""
+    stores = open_stores(settings)
+    add_version(settings, brightest)
+    stores.registry.promote("glow", 1, who="test")
+    stores.close()
+    return settings
+
+
+def add_version(settings: ServiceSettings, onnx_file: Path, name: str = "glow") -> int:
+    """Registers a file as the model's next version."""
+    import json
+
+    stores = open_stores(settings)
+    card = onnx.load(onnx_file).metadata_props[0].value
+    version = stores.registry.add_version(name, onnx_file, json.loads(card), {"pck@0.2": 12.5})
+    stores.close()
+    return version.version
+
+
+@pytest.fixture
+def client(with_student: ServiceSettings) -> Iterator[TestClient]:
+    """The application, started and ready; an exception that escapes it fails the test."""
+    yield from _started(with_student)
+
+
+@pytest.fixture
+def start() -> Callable[[ServiceSettings], Iterator[TestClient]]:
+    """For a test that needs settings of its own."""
+    return _started
+
+
+def _started(settings: ServiceSettings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings)) as client:
+        for _ in range(200):
+            if client.get("/readyz").status_code == 200:
+                break
+        yield client

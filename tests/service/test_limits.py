@@ -1,0 +1,108 @@
+"""Bodies over the limit are refused before they are read whole, and the client learns why."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+
+from service import errors
+from service.limits import BodyLimit
+
+LIMIT = 100_000
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    """A real server: what matters happens on the socket."""
+    app = FastAPI()
+    errors.install(app)
+    app.add_middleware(BodyLimit, limit_bytes=1_000, of={"/large": LIMIT})
+
+    @app.post("/large")
+    async def large(request: Request) -> int:
+        return len(await request.body())
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield listener.getsockname()
+    server.should_exit = True
+    thread.join()
+
+
+def answer(address: tuple[str, int], *pieces: bytes) -> bytes:
+    """What a plain client reads that first sends everything it wants to say."""
+    with socket.create_connection(address, timeout=10) as connection:
+        for piece in pieces:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(piece)
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := connection.recv(65536):
+                received += piece
+        return received
+
+
+def head(*lines: str) -> bytes:
+    return "\r\n".join(["POST /large HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+
+
+def test_a_body_within_the_limit_passes(address: tuple[str, int]) -> None:
+    """The limit is the last length that is accepted."""
+    lines = head(f"Content-Length: {LIMIT}", "Connection: close")
+
+    assert answer(address, lines, b"x" * LIMIT).endswith(str(LIMIT).encode())
+
+
+def test_an_announced_excess_is_refused_without_reading(address: tuple[str, int]) -> None:
+    """The answer comes though not one byte of the body was sent."""
+    received = answer(address, head(f"Content-Length: {LIMIT + 1}", "Expect: 100-continue"))
+
+    assert received.startswith(b"HTTP/1.1 413")
+    assert b"body-too-large" in received
+    assert b"100,001" in received
+
+
+def test_a_client_that_only_reads_at_the_end_still_learns_why(address: tuple[str, int]) -> None:
+    """Closing on somebody who sends makes his system throw our answer away."""
+    body = b"x" * (20 * LIMIT)
+
+    received = answer(address, head(f"Content-Length: {len(body)}"), body)
+
+    assert received.startswith(b"HTTP/1.1 413")
+    assert b"body-too-large" in received
+
+
+def test_a_length_that_is_not_announced_is_counted(address: tuple[str, int]) -> None:
+    """Chunked bodies tell their length only by arriving."""
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+
+    received = answer(address, head("Transfer-Encoding: chunked"), *[chunk] * 20, b"0\r\n\r\n")
+
+    assert received.startswith(b"HTTP/1.1 413")
+    assert b"it has more" in received
+
+
+def test_a_client_that_never_ends_is_left_after_a_while(address: tuple[str, int]) -> None:
+    """Reading on is a kindness with an end."""
+    began = time.monotonic()
+
+    received = answer(address, head("Content-Length: 999999999999"), b"x" * LIMIT)
+
+    assert b"body-too-large" in received
+    assert time.monotonic() - began < 5
+
+
+def test_every_other_path_has_the_small_limit(client: TestClient) -> None:
+    """JSON of megabytes is nobody's job, and parsing it would hold up everybody."""
+    response = client.post("/jobs", content=b" " * (1024**2 + 1))
+
+    assert response.status_code == 413
+    assert response.json()["type"] == "urn:okdhp:problem:body-too-large"
