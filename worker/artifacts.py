@@ -34,7 +34,7 @@ class ArtifactStore:
         self._files, self._root = url_to_fs(url)
         self._local = isinstance(self._files, LocalFileSystem)
         self._cache = cache
-        self._downloading = threading.Lock()
+        self._copying = threading.Lock()  # `replaced` takes one writer of a file a process
 
     def put(self, path: Path, key: str) -> Stored:
         """Store a local file under a key; what was there is replaced at once or not at all.
@@ -44,13 +44,14 @@ class ArtifactStore:
         place = self._place(key)
         # The run may replace its file meanwhile: one opened copy is hashed and stored.
         copy = Path(place) if self._local else self._cache / "outgoing" / key.replace("/", "_")
-        try:
-            sha256, size = _copy(path, copy)
-        except FileNotFoundError:
-            raise ArtifactUnusable(f"{path.name} is not there to be stored") from None
-        if not self._local:
-            self._files.put_file(str(copy), place)  # object stores replace whole objects
-            copy.unlink()
+        with self._copying:
+            try:
+                sha256, size = _copy(path, copy)
+            except FileNotFoundError:
+                raise ArtifactUnusable(f"{path.name} is not there to be stored") from None
+            if not self._local:
+                self._files.put_file(str(copy), place)  # object stores replace whole objects
+                copy.unlink()
         return Stored(key, size, sha256)
 
     def open(self, key: str) -> IO[bytes]:
@@ -71,7 +72,7 @@ class ArtifactStore:
                 raise ArtifactUnusable(f"the stored file {key} is gone")
         else:
             path = self._cache / f"{sha256}{PurePosixPath(key).suffix}"
-            with self._downloading:
+            with self._copying:
                 if not path.is_file():
                     with self.open(key) as source, replaced(path) as target:
                         shutil.copyfileobj(source, target, _CHUNK)

@@ -1,6 +1,7 @@
 """A worker process: takes jobs from the broker, one at a time, until it is told to end."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import signals
@@ -8,22 +9,29 @@ from celery import signals
 from worker.announcer import TASK, Announcer
 from worker.app import create_celery
 from worker.housekeeper import Housekeeper
+from worker.jobs import KINDS, JobKind
 from worker.settings import WorkerSettings
 from worker.stores import open_stores
-from worker.supervisor import Supervisor
+from worker.supervisor import CHILD, Supervisor
 
 log = logging.getLogger(__name__)
 
 
-def run_worker(settings: WorkerSettings) -> int:
+def run_worker(
+    settings: WorkerSettings,
+    *,
+    kinds: Mapping[str, JobKind] = KINDS,
+    child: Sequence[str] = CHILD,
+) -> int:
     """Work until TERM or INT; the job in work then goes back to the queue. The exit status.
 
-    To be called in the main thread: it takes the process's signals.
+    To be called in the main thread: it takes the process's signals. child: the command that does
+    a job of one of the kinds.
     Raises BrokerUnusable, StoreUnusable.
     """
     stores = open_stores(settings)
     celery = create_celery(settings)
-    supervisor = Supervisor(stores)
+    supervisor = Supervisor(stores, kinds=kinds, child=child)
     housekeeper = Housekeeper(supervisor, Announcer(celery, stores.jobs))
     celery.task(supervisor.run, name=TASK)
 
@@ -53,7 +61,8 @@ def run_worker(settings: WorkerSettings) -> int:
         worker.start()
     finally:
         stores.close()
-    return int(worker.exitcode or 0)
+    # To end when told is no failure, though Celery counts Ctrl-C as one.
+    return 0 if supervisor.draining.is_set() else int(worker.exitcode or 0)
 
 
 def _leave_logging_alone(**_: Any) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import signal
 import sys
 import threading
 import time
@@ -185,7 +186,8 @@ class Attempt:
             self._keep_records()
             product = kind.product(self._job, self._run_dir, self._stores)
             self._insist(lambda: jobs.succeed(claim, product))
-        elif why is not None or status == STOPPED:
+        elif why is not None or status in (STOPPED, -signal.SIGTERM):
+            # Without our asking: the machine goes down, and ends every process by itself.
             self._insist(lambda: jobs.release(claim, why or "its process was asked to end"))
         else:
             self._fail(failure_of_exit(status or 0, self._last_event))

@@ -1,0 +1,97 @@
+"""Files that outlive a run: on disk, and in fsspec's memory store as the stand-in for S3."""
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from worker.artifacts import ArtifactStore, checked_key
+from worker.errors import ArtifactUnusable
+
+HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # sha256sum of "hello"
+
+
+@pytest.fixture(params=["file", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    """A store of each sort: here, and somewhere else."""
+    url = {"file": f"file://{tmp_path / 'store'}", "memory": f"memory://{tmp_path.name}"}
+    return ArtifactStore(url[request.param], tmp_path / "cache")
+
+
+@pytest.fixture
+def hello(tmp_path: Path) -> Path:
+    path = tmp_path / "hello.txt"
+    path.write_bytes(b"hello")
+    return path
+
+
+def test_a_file_comes_back_as_it_was(store: ArtifactStore, hello: Path) -> None:
+    """With its length and SHA-256."""
+    stored = store.put(hello, "jobs/1/hello.txt")
+
+    assert (stored.key, stored.bytes, stored.sha256) == ("jobs/1/hello.txt", 5, HELLO)
+    with store.open(stored.key) as file:
+        assert file.read() == b"hello"
+
+
+def test_a_file_of_the_same_key_is_replaced(store: ArtifactStore, hello: Path) -> None:
+    """Uploads are repeated after a crash."""
+    store.put(hello, "a")
+    hello.write_bytes(b"good bye")
+    store.put(hello, "a")
+
+    with store.open("a") as file:
+        assert file.read() == b"good bye"
+
+
+def test_a_fetched_file_is_checked(store: ArtifactStore, hello: Path) -> None:
+    """A second call uses what the first one fetched."""
+    stored = store.put(hello, "models/m/1.onnx")
+
+    first = store.fetch(stored.key, stored.sha256)
+
+    assert first.read_bytes() == b"hello"
+    assert store.fetch(stored.key, stored.sha256) == first
+
+
+def test_a_damaged_file_is_refused(store: ArtifactStore, hello: Path) -> None:
+    """A model that is half there must not answer."""
+    store.put(hello, "a")
+
+    with pytest.raises(ArtifactUnusable, match="a is damaged: its SHA-256 differs"):
+        store.fetch("a", "0" * 64)
+    assert store.fetch("a", HELLO).read_bytes() == b"hello"
+
+
+def test_a_file_that_is_gone_is_named(store: ArtifactStore, tmp_path: Path) -> None:
+    """By its key, not by the server's path."""
+    with pytest.raises(ArtifactUnusable, match="the stored file a/b is gone"):
+        store.open("a/b")
+    with pytest.raises(ArtifactUnusable, match="the stored file a/b is gone"):
+        store.fetch("a/b", HELLO)
+    with pytest.raises(ArtifactUnusable, match=r"x\.png is not there"):
+        store.put(tmp_path / "x.png", "a/b")
+
+
+@pytest.mark.parametrize(
+    "name", ["..", "../x", "a/../../x", "/etc/passwd", "", ".", "a\\b", "a\nb", "a" * 301]
+)
+def test_a_name_that_leaves_its_folder_is_refused(store: ArtifactStore, name: str) -> None:
+    """Names come out of URLs and out of runs."""
+    with pytest.raises(ArtifactUnusable, match="is not a relative file name"):
+        store.open(name)
+
+
+def test_a_name_may_hold_folders() -> None:
+    """As `students/a.onnx`."""
+    assert checked_key("students/a.onnx") == "students/a.onnx"
+
+
+def test_nothing_temporary_stays(tmp_path: Path, hello: Path) -> None:
+    """Neither beside the stored file nor in the cache."""
+    for url in (f"file://{tmp_path / 'store'}", "memory://nothing-stays"):
+        ArtifactStore(url, tmp_path / "cache").put(hello, "jobs/1/a.txt")
+
+    files = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]
+    assert sorted(map(str, files)) == ["hello.txt", "store/jobs/1/a.txt"]
+    assert fsspec.filesystem("memory").exists("/nothing-stays/jobs/1/a.txt")

@@ -1,0 +1,255 @@
+"""Jobs through a real broker to a real worker process, and what happens when one of them dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from worker.announcer import TASK, Announcer
+from worker.app import QUEUE, create_celery
+from worker.broker import EmbeddedBroker
+from worker.settings import WorkerSettings
+from worker.store import Job, State
+from worker.stores import Stores, open_stores
+
+HERE = Path(__file__).parent
+WORKER = """
+import logging, sys
+sys.path.insert(0, sys.argv[1])
+import pretend
+from worker.main import run_worker
+from worker.settings import WorkerSettings
+logging.basicConfig(level=logging.INFO)
+sys.exit(run_worker(WorkerSettings(), kinds=pretend.KINDS, child=pretend.COMMAND))
+"""
+STARTED = ["event", {"kind": "started"}]
+
+
+@pytest.fixture
+def broker(settings: WorkerSettings) -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker(settings.home / "broker") as started:
+        yield started
+
+
+@pytest.fixture
+def stores(settings: WorkerSettings, broker: EmbeddedBroker) -> Iterator[Stores]:
+    opened = open_stores(settings.model_copy(update={"broker_url": broker.url}))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def announcer(stores: Stores) -> Announcer:
+    return Announcer(create_celery(stores.settings), stores.jobs)
+
+
+@pytest.fixture
+def start_worker(stores: Stores, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts worker processes; they end with the test."""
+    workers = []
+    settings = stores.settings
+    environment = os.environ | {
+        "OKDHP_HOME": str(settings.home),
+        "OKDHP_BROKER_URL": str(settings.broker_url),
+        "OKDHP_LEASE_S": "2",
+        "OKDHP_HEARTBEAT_S": "0.2",
+        "OKDHP_HOUSEKEEPING_S": "0.2",
+        "OKDHP_REANNOUNCE_S": "0.5",
+    }
+
+    def start() -> subprocess.Popen:
+        with (tmp_path / f"worker{len(workers)}.log").open("wb") as log:
+            command = [sys.executable, "-W", "ignore", "-c", WORKER, str(HERE)]
+            worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        workers.append(worker)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+    for log in sorted(tmp_path.glob("worker*.log")):
+        sys.stderr.write(log.read_text())  # pytest shows it where the test failed
+
+
+def post(stores: Stores, *steps: list, **config: object) -> str:
+    posted = {"do": list(steps), **config}
+    return stores.jobs.add("pretend", posted, posted)[0].id
+
+
+def wait_for(stores: Stores, job_id: str, state: State, within_s: float = 30) -> Job:
+    deadline = time.monotonic() + within_s
+    while (job := stores.jobs.get(job_id)).state != state:
+        assert time.monotonic() < deadline, f"the job is {job.state}: {job.error}"
+        time.sleep(0.05)
+    return job
+
+
+def test_a_second_delivery_of_a_job_s_message_does_nothing(
+    stores: Stores, announcer: Announcer, start_worker: Callable
+) -> None:
+    """Brokers deliver at least once: of five messages the job runs once."""
+    job_id = post(stores, STARTED, ["sleep", 0.5])
+    for _ in range(3):
+        announcer.announce(job_id)
+    start_worker()
+    job = wait_for(stores, job_id, State.SUCCEEDED)
+    announcer.announce(job_id)
+    announcer.announce("nobody")
+    last = post(stores)
+    announcer.announce(last)
+    wait_for(stores, last, State.SUCCEEDED)  # the messages before it have been taken
+
+    assert stores.jobs.get(job_id).attempt == job.attempt == 1
+    assert [str(s.new) for s in stores.jobs.history(job_id)] == [
+        "queued", "starting", "running", "evaluating", "succeeded",
+    ]  # fmt: skip
+
+
+def test_the_message_carries_the_id_and_nothing_else(
+    stores: Stores, announcer: Announcer, broker: EmbeddedBroker
+) -> None:
+    """Whoever reads the broker learns no configuration, and whoever writes to it can set none."""
+    job_id = post(stores, ["print", "a secret"])
+
+    announcer.announce(job_id)
+
+    with Redis(unix_socket_path=broker.url.removeprefix("redis+socket://")) as client:
+        (message,) = client.lrange(QUEUE, 0, -1)
+    assert job_id.encode() in message and b"application/json" in message
+    assert b"secret" not in message
+
+
+def test_a_job_posted_while_the_broker_is_away_runs_once_it_is_back(
+    stores: Stores, announcer: Announcer, broker: EmbeddedBroker, start_worker: Callable
+) -> None:
+    """The post does not wait for the broker either."""
+    broker.stop()
+    job_id = post(stores)
+    began = time.monotonic()
+    assert announcer.announce(job_id) is False
+    assert time.monotonic() - began < 3
+    assert stores.jobs.unannounced() == [job_id]
+
+    broker.start()
+    start_worker()
+
+    wait_for(stores, job_id, State.SUCCEEDED)
+
+
+def test_a_broker_that_was_emptied_loses_no_job(
+    stores: Stores, announcer: Announcer, broker: EmbeddedBroker, start_worker: Callable
+) -> None:
+    """An idle worker asks again for what waits."""
+    ids = [post(stores) for _ in range(3)]
+    for job_id in ids:
+        announcer.announce(job_id)
+    with Redis(unix_socket_path=broker.url.removeprefix("redis+socket://")) as client:
+        client.flushall()
+
+    start_worker()
+
+    for job_id in ids:
+        wait_for(stores, job_id, State.SUCCEEDED)
+
+
+def test_a_worker_outlives_its_broker(
+    stores: Stores, announcer: Announcer, broker: EmbeddedBroker, start_worker: Callable
+) -> None:
+    """It connects again by itself."""
+    start_worker()
+    first = post(stores)
+    announcer.announce(first)
+    wait_for(stores, first, State.SUCCEEDED)
+
+    broker.stop()
+    broker.start()
+    second = post(stores)
+
+    wait_for(stores, second, State.SUCCEEDED, within_s=60)
+
+
+def test_a_killed_worker_takes_its_child_along_and_another_goes_on(
+    stores: Stores, announcer: Announcer, start_worker: Callable
+) -> None:
+    """KILL gives it no chance to tidy up: the kernel ends the child, the reaper frees the job."""
+    job_id = post(stores, STARTED, ["wait"], resumed=[STARTED])
+    announcer.announce(job_id)
+    worker = start_worker()
+    wait_for(stores, job_id, State.RUNNING)
+    child = int((stores.settings.run_dir(job_id) / "run.lock").read_text())
+
+    worker.kill()
+    worker.wait()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{child}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    start_worker()
+
+    assert wait_for(stores, job_id, State.SUCCEEDED).attempt == 2
+    reasons = [s.reason for s in stores.jobs.history(job_id)]
+    assert any(reason.startswith("host lost") for reason in reasons)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_end_gives_its_job_back(
+    stores: Stores, announcer: Announcer, start_worker: Callable, number: signal.Signals
+) -> None:
+    """Within ten seconds, which is what containers are given."""
+    job_id = post(stores, STARTED, ["wait"])
+    announcer.announce(job_id)
+    worker = start_worker()
+    wait_for(stores, job_id, State.RUNNING)
+
+    worker.send_signal(number)
+    status = worker.wait(10)
+
+    assert status == 0
+    assert stores.jobs.get(job_id).state == State.QUEUED
+    assert stores.jobs.history(job_id)[-1].reason == "its worker was asked to end"
+
+
+def test_a_worker_answers_while_a_job_runs(
+    stores: Stores, announcer: Announcer, start_worker: Callable
+) -> None:
+    """A health check must not take a busy worker for a dead one."""
+    job_id = post(stores, STARTED, ["wait"])
+    announcer.announce(job_id)
+    start_worker()
+    wait_for(stores, job_id, State.RUNNING)
+
+    answers = create_celery(stores.settings).control.ping(timeout=5, limit=1)
+
+    assert [list(answer.values()) for answer in answers] == [[{"ok": "pong"}]]
+
+
+class Evil:
+    """Makes a folder in whoever unpickles it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_message_cannot_run_code(
+    stores: Stores, announcer: Announcer, start_worker: Callable, tmp_path: Path
+) -> None:
+    """Whoever can write to the broker must not get the worker that way: JSON only."""
+    celery = create_celery(stores.settings)
+    celery.send_task(TASK, args=[Evil(tmp_path / "pickle was read")], serializer="pickle")
+    start_worker()
+    job_id = post(stores)
+    announcer.announce(job_id)
+
+    wait_for(stores, job_id, State.SUCCEEDED)
+
+    assert not (tmp_path / "pickle was read").exists()

@@ -1,0 +1,160 @@
+"""Models, their versions, and which is in production."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from worker.artifacts import ArtifactStore
+from worker.errors import ModelNotFound, NameInvalid, VersionNotFound
+from worker.registry import Registry
+from worker.store import Database, JobStore, State
+
+
+@pytest.fixture
+def registry(database: Database, tmp_path: Path) -> Registry:
+    return Registry(database, ArtifactStore(f"file://{tmp_path / 'store'}", tmp_path / "cache"))
+
+
+@pytest.fixture
+def onnx(tmp_path: Path) -> Path:
+    path = tmp_path / "student.onnx"
+    path.write_bytes(b"weights")
+    return path
+
+
+def add(registry: Registry, name: str, onnx: Path) -> int:
+    return registry.add_version(name, onnx, {"branch": "a"}, {"pck@0.2": 1.0}).version
+
+
+def meant(registry: Registry, asked: str | None) -> tuple[str, int]:
+    found = registry.resolve(asked)
+    return found.model, found.version
+
+
+def test_versions_count_from_one_for_each_model(registry: Registry, onnx: Path) -> None:
+    """And keep card, metrics and digest."""
+    assert [add(registry, name, onnx) for name in ("gym", "gym", "clinic")] == [1, 2, 1]
+
+    version = registry.get("gym", 2)
+    assert (version.card, version.metrics) == ({"branch": "a"}, {"pck@0.2": 1.0})
+    assert version.bytes == 7
+    assert registry.open_local("gym", 2).read_bytes() == b"weights"
+    listed = registry.models()
+    assert [(m.name, [v.version for v in m.versions], m.promoted) for m in listed] == [
+        ("clinic", [1], None),
+        ("gym", [2, 1], None),
+    ]
+
+
+def test_versions_that_are_added_at_once_get_different_numbers(
+    registry: Registry, onnx: Path
+) -> None:
+    """Also of a model that nobody has made yet."""
+    with ThreadPoolExecutor(6) as threads:
+        numbers = list(threads.map(lambda _: add(registry, "gym", onnx), range(6)))
+
+    assert sorted(numbers) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_job_registers_its_student_once_and_with_its_end(
+    registry: Registry, jobs: JobStore, onnx: Path
+) -> None:
+    """An attempt that was lost just before its end comes again."""
+    job_id = jobs.add("distill", {}, {})[0].id
+    for _ in range(2):
+        prepared = registry.prepare("gym", onnx, {}, {}, job_id)
+        registry_before = registry.models()
+        claim = jobs.claim(job_id, "a")
+        jobs.move(claim, State.RUNNING, "")
+        jobs.move(claim, State.EVALUATING, "")
+        jobs.release(claim, "its worker ends")
+        assert registry.models() == registry_before == []
+    claim = jobs.claim(job_id, "a")
+    jobs.move(claim, State.RUNNING, "")
+    jobs.move(claim, State.EVALUATING, "")
+
+    jobs.succeed(claim, prepared)
+
+    assert registry.get("gym", 1).job_id == job_id
+    assert registry.add_version("gym", onnx, {}, {}, job_id).version == 1
+
+
+def test_production_is_what_was_promoted_last(registry: Registry, onnx: Path) -> None:
+    """A bare name means its own last promoted version, and its newest before there is one."""
+    for name in ("gym", "gym", "clinic", "clinic"):
+        add(registry, name, onnx)
+    registry.promote("gym", 2, who="ada", why="better")
+    registry.promote("gym", 1, who="ada", why="it was not")
+    registry.promote("clinic", 1, who="bob")
+    add(registry, "clinic", onnx)
+
+    assert meant(registry, None) == ("clinic", 1)
+    assert registry.production().model == "clinic"
+    assert meant(registry, "gym") == ("gym", 1)
+    assert meant(registry, "gym:2") == ("gym", 2)
+    assert meant(registry, "clinic") == ("clinic", 1)
+    add(registry, "phone", onnx)
+    add(registry, "phone", onnx)
+    assert meant(registry, "phone") == ("phone", 2)
+
+
+def test_every_promotion_is_in_the_log(registry: Registry, onnx: Path) -> None:
+    """Who, what, when and why; also one that changes nothing."""
+    add(registry, "gym", onnx)
+    registry.promote("gym", 1, who="ada", why="first")
+    registry.promote("gym", 1, who="bob", why="again")
+
+    lines = registry.promotions()
+    assert [(p.model, p.version, p.who, p.why) for p in lines] == [
+        ("gym", 1, "bob", "again"),
+        ("gym", 1, "ada", "first"),
+    ]
+    assert lines[0].at >= lines[1].at
+    assert registry.promotions("clinic") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        ("clinic", ModelNotFound, "there is no model 'clinic'"),
+        ("clinic:1", ModelNotFound, "there is no model 'clinic'"),
+        ("gym:2", VersionNotFound, "model 'gym' has no version '2'; there are: 1"),
+        ("gym:", VersionNotFound, "model 'gym' has no version ''; there are: 1"),
+        ("gym:one", VersionNotFound, "model 'gym' has no version 'one'; there are: 1"),
+        ("gym:99999999999999999999", VersionNotFound, "there are: 1"),
+        ("gym:²", VersionNotFound, "there are: 1"),
+        ("", ModelNotFound, "there is no model ''"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    registry: Registry, onnx: Path, asked: str, error: type[Exception], message: str
+) -> None:
+    """With what there is."""
+    add(registry, "gym", onnx)
+
+    with pytest.raises(error, match=message):
+        registry.resolve(asked)
+
+
+def test_before_the_first_promotion_nothing_is_in_production(registry: Registry) -> None:
+    """The service then says that it is not ready."""
+    with pytest.raises(ModelNotFound, match="no model is in production yet"):
+        registry.production()
+
+
+def test_an_unknown_version_cannot_be_promoted(registry: Registry, onnx: Path) -> None:
+    """And leaves no line in the log."""
+    add(registry, "gym", onnx)
+
+    with pytest.raises(VersionNotFound):
+        registry.promote("gym", 7, who="ada")
+
+    assert registry.promotions() == []
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a/b", "../a", "Gym", "-a", "a" * 65])
+def test_a_name_that_would_be_misread_is_refused(registry: Registry, onnx: Path, name: str) -> None:
+    """`name:version` is how people ask; a slash would be a folder."""
+    with pytest.raises(NameInvalid, match="cannot name a model: accepted are"):
+        add(registry, name, onnx)

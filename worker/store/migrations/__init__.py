@@ -1,0 +1,1 @@
+"""Alembic's revisions, packaged with the code; `Database.upgrade` runs them."""
