@@ -7,7 +7,7 @@ it. No document holds a path of the server or a stack trace.
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, get_args
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -215,15 +215,25 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 def _request_faults(request: Request, error: RequestValidationError) -> Sequence[Fault]:
     """FastAPI's findings in our words, with the nearest right key where the body is an object."""
-    field = getattr(request.scope.get("route"), "body_field", None)
+    model = _body_model(request)
     try:
-        if field is not None and isinstance(error.body, Mapping):
-            validated(field.field_info.annotation, error.body)
+        if model is not None and isinstance(error.body, Mapping):
+            validated(model, error.body)
         return [_fault(found) for found in error.errors()]
     except ConfigError as again:
         return again.faults
     except RecursionError:  # the values are shown, and these are nested as deep as the stack
         return [Fault("body", "is nested too deeply")]
+
+
+def _body_model(request: Request) -> type[BaseModel] | None:
+    """What the route declares its body to be, as `JobPost` or `PromotionPost | None`."""
+    field = getattr(request.scope.get("route"), "body_field", None)
+    annotation = getattr(getattr(field, "field_info", None), "annotation", None)
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
 
 
 def _fault(found: Any) -> Fault:

@@ -1,6 +1,9 @@
 """A real server with a real ONNX model that finds the brightest pixel: its answers are known."""
 
+import json
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from model.predictor import METADATA_KEY, Card
 from model.skeletons import MPII16
 from service.app import create_app
 from service.settings import ServiceSettings
-from worker.stores import open_stores
+from worker.stores import Stores, open_stores
 
 SIZE = (64, 64)
 K = len(MPII16)
@@ -87,53 +90,65 @@ def brightest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_brightest(tmp_path_factory.mktemp("student") / "brightest.onnx")
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> ServiceSettings:
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> ServiceSettings:
     """A home of its own, and a broker that is away: no job is taken by anybody."""
+    folder = tmp_path_factory.mktemp("service")
     return ServiceSettings(
-        home=tmp_path / "home",
-        broker_url=f"redis+socket://{tmp_path}/nobody.sock",
+        home=folder / "home",
+        data_dir=folder / "data",
+        broker_url=f"redis+socket://{folder}/nobody.sock",
         registry_poll_s=0.05,
         max_image_bytes=2 * 1024**2,
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def with_student(settings: ServiceSettings, brightest: Path) -> ServiceSettings:
     """The home, with version 1 of `glow` in production."""
     stores = open_stores(settings)
-    add_version(settings, brightest)
+    _register(stores, brightest)
     stores.registry.promote("glow", 1, who="test")
     stores.close()
     return settings
 
 
-def add_version(settings: ServiceSettings, onnx_file: Path, name: str = "glow") -> int:
-    """Registers a file as the model's next version."""
-    import json
-
-    stores = open_stores(settings)
-    card = onnx.load(onnx_file).metadata_props[0].value
-    version = stores.registry.add_version(name, onnx_file, json.loads(card), {"pck@0.2": 12.5})
-    stores.close()
-    return version.version
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(with_student: ServiceSettings) -> Iterator[TestClient]:
     """The application, started and ready; an exception that escapes it fails the test."""
-    yield from _started(with_student)
+    with running(with_student) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def started() -> Callable[[ServiceSettings], AbstractContextManager[TestClient]]:
+    """An application on settings of the test's own."""
+    return running
 
 
 @pytest.fixture
-def start() -> Callable[[ServiceSettings], Iterator[TestClient]]:
-    """For a test that needs settings of its own."""
-    return _started
+def add_student(with_student: ServiceSettings, tmp_path: Path) -> Callable[[str, float], int]:
+    """Registers the next version of `glow`, whose answers lie so many crop pixels to the right."""
+
+    def add(branch: str, shift_px: float) -> int:
+        stores = open_stores(with_student)
+        version = _register(stores, write_brightest(tmp_path / "next.onnx", branch, shift_px))
+        stores.close()
+        return version
+
+    return add
 
 
-def _started(settings: ServiceSettings) -> Iterator[TestClient]:
+def _register(stores: Stores, file: Path) -> int:
+    card = json.loads(onnx.load(file).metadata_props[0].value)
+    return stores.registry.add_version("glow", file, card, {"pck@0.2": 12.5}).version
+
+
+@contextmanager
+def running(settings: ServiceSettings) -> Iterator[TestClient]:
+    """A started application whose model is loaded."""
     with TestClient(create_app(settings)) as client:
-        for _ in range(200):
-            if client.get("/readyz").status_code == 200:
-                break
+        until = time.monotonic() + 20
+        while client.get("/readyz").status_code != 200 and time.monotonic() < until:
+            time.sleep(0.01)
         yield client
