@@ -26,8 +26,11 @@ def die_with(parent_pid: int) -> None:
 
 
 def bound(command: list[str]) -> list[str]:
-    """`command` for Popen, bound to this process."""
-    return [sys.executable, "-m", "worker.bound", str(os.getpid()), *command]
+    """`command` for Popen, bound to this process.
+
+    -P: the folder that a person stands in may hold another `worker`.
+    """
+    return [sys.executable, "-P", "-m", "worker.bound", str(os.getpid()), *command]
 
 
 if __name__ == "__main__":

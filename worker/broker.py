@@ -41,12 +41,16 @@ class EmbeddedBroker:
         return f"redis+socket://{self._socket}"
 
     def start(self) -> Self:
-        """Start it and wait until it answers. Raises BrokerUnusable."""
+        """Start it and wait until it answers; it dies with the thread that calls this.
+
+        Raises BrokerUnusable.
+        """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         socket = self._folder / "valkey.sock"
         if len(bytes(socket)) > _SOCKET_PATH_BYTES:
-            self._short = Path(tempfile.mkdtemp(prefix="okdhp-"))  # 0700 as well
+            if self._short is None:  # started again, it keeps its URL
+                self._short = Path(tempfile.mkdtemp(prefix="okdhp-"))  # 0700 as well
             socket = self._short / "valkey.sock"
         self._socket = socket
         socket.unlink(missing_ok=True)
@@ -96,6 +100,7 @@ class EmbeddedBroker:
         self._socket.unlink(missing_ok=True)
         if self._short is not None:
             shutil.rmtree(self._short, ignore_errors=True)
+            self._short = None
 
     def _wait_until_it_answers(self) -> None:
         client = Redis(unix_socket_path=str(self._socket))

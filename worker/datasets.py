@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select
 
@@ -10,11 +10,14 @@ from model.data.check import check_set, fingerprint
 from model.data.readers import READERS, SPLITS
 from model.errors import DatasetError
 from worker.errors import DatasetExists, DatasetNotFound
-from worker.names import checked_name
+from worker.names import checked_name, is_name
 from worker.paths import hidden
 from worker.store.database import Database
 from worker.store.steps import clock
 from worker.store.tables import Dataset
+
+WHOLE: Final = "all"
+"""Stands for the split of a set that has none."""
 
 
 class Datasets:
@@ -35,6 +38,7 @@ class Datasets:
         if format not in READERS:
             raise DatasetError(path, None, f"unknown format {format!r}: {', '.join(READERS)}")
         folder = self._inside(path)
+        path = folder.relative_to(self._data_dir.resolve()).as_posix()  # one spelling of it
         self._refuse_other(name, format, path)
         try:
             splits, problems, print_ = _examine(format, folder)
@@ -58,7 +62,7 @@ class Datasets:
     def get(self, name: str) -> Dataset:
         """Raises DatasetNotFound."""
         with self._database.reading() as session:
-            found = session.get(Dataset, name)
+            found = session.get(Dataset, name) if is_name(name) else None
             if found is None:
                 names = ", ".join(session.scalars(select(Dataset.name).order_by(Dataset.name)))
                 raise DatasetNotFound(
@@ -82,12 +86,16 @@ class Datasets:
     def _inside(self, path: str) -> Path:
         """The path below the data folder, links followed. Raises DatasetError."""
         root = self._data_dir.resolve()
-        if "\0" in path or Path(path).is_absolute() or ".." in Path(path).parts:
+        if not path.isprintable() or Path(path).is_absolute() or ".." in Path(path).parts:
             raise DatasetError(path, None, "is not a relative path inside the data folder")
         whole = (root / path).resolve()
         if not whole.is_relative_to(root):
             raise DatasetError(path, None, "leads out of the data folder by a link")
-        if not whole.exists():
+        try:
+            there = whole.exists()
+        except OSError:  # as a name that is too long for the disk
+            there = False
+        if not there:
             raise DatasetError(path, None, "does not exist in the data folder")
         return whole
 
@@ -109,7 +117,7 @@ def _examine(format: str, folder: Path) -> tuple[dict[str, Any], list[str], str]
     prints: list[str] = []
     # A single file, or a set without lists of its splits, is read as a whole.
     for split in SPLITS[format](folder) or (None,):
-        name = split or "all"
+        name = split or WHOLE
         labelled = READERS[format](folder, split)
         report = check_set(labelled)
         if report.faults:

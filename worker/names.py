@@ -8,9 +8,14 @@ from worker.errors import NameInvalid
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
+def is_name(text: str) -> bool:
+    """Whether anything can have this name: what cannot is not asked of the database."""
+    return _NAME.fullmatch(text) is not None
+
+
 def checked_name(name: str, what: str) -> str:
     """`name`, as it stands. Raises NameInvalid; `what` says what it should name."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise NameInvalid(
             f"{name!r} cannot name a {what}: accepted are 1 to 64 of a-z, 0-9, '.', '_' and '-', "
             "the first a letter or digit"

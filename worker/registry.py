@@ -11,7 +11,7 @@ from sqlalchemy import select
 from model.predictor import BUNDLED, Predictor
 from worker.artifacts import ArtifactStore, digest
 from worker.errors import ModelNotFound, VersionNotFound
-from worker.names import checked_name
+from worker.names import checked_name, is_name
 from worker.store.database import Database
 from worker.store.steps import clock
 from worker.store.tables import Model, Promotion, Version
@@ -72,7 +72,7 @@ class Registry:
                     raise ModelNotFound("no model is in production yet")
                 return session.get_one(Version, (line.model, line.version))
             name, colon, number = asked.partition(":")
-            if session.get(Model, name) is None:
+            if not is_name(name) or session.get(Model, name) is None:
                 raise ModelNotFound(f"there is no model {name!r}")
             of_model = select(Version).where(Version.model == name)
             if colon:
@@ -149,11 +149,16 @@ class Registry:
             return insert_version(session, prepared, at)
 
     def promote(self, name: str, version: int, *, who: str, why: str = "") -> Promotion:
-        """Put a version into production. Raises ModelNotFound, VersionNotFound."""
+        """Put a version into production. Raises ModelNotFound, VersionNotFound.
+
+        who, why: any text; what a database cannot hold is left out.
+        """
         self.get(name, version)
         with self._database.writing() as session:
             at = clock(session)
-            line = Promotion(model=name, version=version, at=at, who=who[:200], why=why[:1000])
+            line = Promotion(
+                model=name, version=version, at=at, who=_plain(who, 200), why=_plain(why, 1000)
+            )
             session.add(line)
         return line
 
@@ -183,6 +188,11 @@ class Registry:
             known = self.add_version(BUNDLED_NAME, BUNDLED, card, card["metrics"])
         if in_production is None:
             self.promote(BUNDLED_NAME, known.version, who="okdhp", why="shipped with the program")
+
+
+def _plain(text: str, length: int) -> str:
+    """Without the NULs and half characters that JSON can spell but no database stores."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")[:length]
 
 
 def read_card(onnx: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -73,6 +73,12 @@ class WorkerSettings(BaseSettings):
         ge=1,
         description="the broker delivers an unacknowledged message again after so long",
     )
+
+    @field_validator("home", "data_dir", "runs_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        """Children and brokers must find it whatever folder they stand in."""
+        return path.expanduser().absolute()
 
     def run_dir(self, job_id: str) -> Path:
         """The run folder of a job on this host."""

@@ -29,7 +29,7 @@ from worker.stores import Stores
 
 log = logging.getLogger(__name__)
 
-CHILD: Final = (sys.executable, "-m", "worker.child")
+CHILD: Final = (sys.executable, "-P", "-m", "worker.child")
 LOG: Final = "log.txt"
 RECORDS: Final = ("metrics.json", "manifest.json")
 """Of every run's files these are kept beside those that its events name."""
@@ -140,7 +140,7 @@ class Attempt:
             child = ChildGroup(
                 self._command(),
                 output=output,
-                environment={k: v for k, v in os.environ.items() if k not in _SECRET},
+                environment=_environment(),
             )
         try:
             why = self._follow(child)
@@ -289,3 +289,9 @@ class Attempt:
                 if self._supervisor.draining.is_set():
                     raise
                 time.sleep(_RETRY_S)
+
+
+def _environment() -> dict[str, str]:
+    """The child's: without our passwords, and with every line in the log before it is killed."""
+    kept = {name: value for name, value in os.environ.items() if name not in _SECRET}
+    return kept | {"PYTHONUNBUFFERED": "1"}

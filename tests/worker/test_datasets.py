@@ -117,6 +117,8 @@ def test_a_faulty_set_names_file_and_row_but_no_server_path(
         ("a\0b", "is not a relative path inside the data folder"),
         ("nothing", "does not exist in the data folder"),
         ("link", "leads out of the data folder by a link"),
+        ("a" * 5000, "does not exist in the data folder"),
+        ("\udcff", "is not a relative path inside the data folder"),
     ],
 )
 def test_a_path_that_leaves_the_data_folder_is_refused(
@@ -141,7 +143,7 @@ def test_a_name_belongs_to_one_set(datasets: Datasets, data_dir: Path) -> None:
     write_set(data_dir / "clinic", {"train": 1})
     datasets.register("mine", "coco", "gym")
 
-    datasets.register("mine", "coco", "gym")
+    datasets.register("mine", "coco", "./gym/")
     with pytest.raises(DatasetExists, match="data set 'mine' is coco at gym; take another name"):
         datasets.register("mine", "coco", "clinic")
 
@@ -155,6 +157,8 @@ def test_an_unknown_set_is_named_with_those_that_there_are(
 
     with pytest.raises(DatasetNotFound, match="there is no data set 'gmy'; there are: gym"):
         datasets.lookup("gmy")
+    with pytest.raises(DatasetNotFound):
+        datasets.get("a\0b")
 
 
 def test_a_set_whose_folder_is_gone_says_so(datasets: Datasets, data_dir: Path) -> None:

@@ -103,11 +103,11 @@ def test_every_promotion_is_in_the_log(registry: Registry, onnx: Path) -> None:
     """Who, what, when and why; also one that changes nothing."""
     add(registry, "gym", onnx)
     registry.promote("gym", 1, who="ada", why="first")
-    registry.promote("gym", 1, who="bob", why="again")
+    registry.promote("gym", 1, who="bob\0", why="again\ud800" + "!" * 2000)
 
     lines = registry.promotions()
     assert [(p.model, p.version, p.who, p.why) for p in lines] == [
-        ("gym", 1, "bob", "again"),
+        ("gym", 1, "bob", "again?" + "!" * 994),
         ("gym", 1, "ada", "first"),
     ]
     assert lines[0].at >= lines[1].at
@@ -125,6 +125,8 @@ def test_every_promotion_is_in_the_log(registry: Registry, onnx: Path) -> None:
         ("gym:99999999999999999999", VersionNotFound, "there are: 1"),
         ("gym:²", VersionNotFound, "there are: 1"),
         ("", ModelNotFound, "there is no model ''"),
+        ("a\0b", ModelNotFound, "there is no model"),
+        ("\ud800", ModelNotFound, "there is no model"),
     ],
 )
 def test_what_is_not_there_is_named(

@@ -1,8 +1,10 @@
 """Posting jobs: checked whole before anything is written."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
 
 from model.errors import ConfigError
 from worker.announcer import Announcer
@@ -103,3 +105,34 @@ def test_without_a_broker_s_url_there_is_no_celery(settings: WorkerSettings) -> 
     """The message says what to set."""
     with pytest.raises(BrokerUnusable, match="OKDHP_BROKER_URL"):
         create_celery(settings)
+
+
+def test_a_split_that_a_set_does_not_have_is_refused(stores: Stores, announcer: Announcer) -> None:
+    """The set was read when it was registered: its splits are known."""
+    folder = stores.settings.data_dir / "gym"
+    (folder / "annotations").mkdir(parents=True)
+    category = {"id": 1, "name": "person", "keypoints": ["nose"], "skeleton": []}
+    person = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [0, 0, 9, 9],
+        "keypoints": [4, 4, 2],
+    }
+    Image.new("RGB", (9, 9)).save(folder / "a.png")
+    (folder / "annotations/person_keypoints_train.json").write_text(
+        json.dumps(
+            {
+                "categories": [category],
+                "images": [{"id": 1, "file_name": "a.png"}],
+                "annotations": [person],
+            }
+        )
+    )
+    stores.datasets.register("gym", "coco", "gym")
+    source = {"dataset": "gym", "split": "valid"}
+
+    with pytest.raises(
+        ConfigError, match=r"data\.train\[0\]\.split: .* no split 'valid'; accepted: train"
+    ):
+        submit(stores, announcer, "distill", {"preset": "tiny", "data": {"train": [source]}})

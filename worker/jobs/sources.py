@@ -2,6 +2,7 @@
 
 from model.config import SourceConfig
 from model.errors import ConfigError, Fault
+from worker.datasets import WHOLE
 from worker.stores import Stores
 
 
@@ -20,5 +21,13 @@ def check_source(source: SourceConfig, where: str, stores: Stores) -> None:
                 )
             ]
         )
-    if source.dataset is not None:
-        stores.datasets.get(source.dataset)
+    if source.dataset is None:
+        return
+    splits = [name for name in stores.datasets.get(source.dataset).splits if name != WHOLE]
+    if source.split is not None and source.split not in splits:
+        fault = Fault(
+            f"{where}.split",
+            f"data set {source.dataset!r} has no split {source.split!r}",
+            ", ".join(splits) or "none: the set has no splits",
+        )
+        raise ConfigError([fault])

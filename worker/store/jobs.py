@@ -164,7 +164,7 @@ class JobStore:
     def artifact(self, job_id: str, name: str) -> Artifact:
         """Raises JobNotFound, ArtifactNotFound."""
         with self._database.reading() as session:
-            found = session.get(Artifact, (job_id, name))
+            found = session.get(Artifact, (job_id, name)) if name.isprintable() else None
         if found is None:
             self.get(job_id)
             raise ArtifactNotFound(f"job {job_id} has no artifact {name!r}")

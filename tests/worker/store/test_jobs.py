@@ -186,6 +186,8 @@ def test_an_unknown_artifact_and_an_unknown_job_are_told_apart(jobs: JobStore) -
 
     with pytest.raises(ArtifactNotFound, match=r"has no artifact 'x\.png'"):
         jobs.artifact(job.id, "x.png")
+    with pytest.raises(ArtifactNotFound):
+        jobs.artifact(job.id, "x\0.png")
     with pytest.raises(JobNotFound):
         jobs.artifact("nobody", "x.png")
 
