@@ -6,13 +6,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from model.errors import ConfigError
+from model.errors import ConfigError, Fault
 from service.context import Context, context
 from service.errors import problems
 from service.jobs.download import download
 from service.jobs.schemas import ArtifactList, JobDocument, JobList, JobPost
 from service.jobs.view import artifact_entry, job_document, job_entry
-from worker.errors import JobNotFound
+from worker.errors import DatasetNotFound, JobNotFound, ModelNotFound, VersionNotFound
 from worker.store import State
 from worker.submission import submit
 
@@ -75,6 +75,9 @@ def post_job(
         )
     except ConfigError as error:
         raise _below_config(error) from None
+    except (DatasetNotFound, ModelNotFound, VersionNotFound) as error:
+        # A 404 would speak of the address; here a name in the body is wrong.
+        raise ConfigError([Fault("config", str(error))]) from None
     response.headers["Location"] = f"{root}/jobs/{job.id}"
     return job_document(job, parts, root)
 
