@@ -1,6 +1,12 @@
 """A real server with a real ONNX model that finds the brightest pixel: its answers are known."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,6 +25,7 @@ from service.settings import ServiceSettings
 from worker.stores import Stores, open_stores
 
 SIZE = (64, 64)
+_OKDHP = (sys.executable, "-m", "service.cli")
 K = len(MPII16)
 
 
@@ -152,3 +159,91 @@ def running(settings: ServiceSettings) -> Iterator[TestClient]:
         while client.get("/readyz").status_code != 200 and time.monotonic() < until:
             time.sleep(0.01)
         yield client
+
+
+class Server:
+    """A real `okdhp serve`."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [*_OKDHP, "serve", "--home", str(home), "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # its own group, as a terminal would give it
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self.url = self.wait_for(r"listens on (http://\S+)")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+
+    def wait_for(self, pattern: str, timeout_s: float = 60, after: int = 0) -> str:
+        """The first group of the first line that matches."""
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            for line in self.lines[after:]:
+                if match := re.search(pattern, line):
+                    return match[1] if match.groups() else match[0]
+            if self.process.poll() is not None and not self._reader.is_alive():
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"no line matches {pattern!r}:\n" + "\n".join(self.lines))
+
+    def family(self) -> dict[int, str]:
+        """Every living process below the server, with its command line."""
+        return descendants(self.process.pid)
+
+    def end(self, number: int = signal.SIGTERM, timeout_s: float = 30) -> int:
+        """The exit code after a signal."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout_s)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self._reader.join()
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Processes that came from `pid`, by their ids, with their command lines."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        parents[int(folder.name)] = int(stat[1])
+    found: dict[int, str] = {}
+    level = {pid}
+    while level:
+        level = {child for child, parent in parents.items() if parent in level}
+        found |= {child: command(child) for child in level}
+    return found
+
+
+def command(pid: int) -> str:
+    """A living process's command line; empty for one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """Starts servers on a home, and leaves none behind."""
+    servers: list[Server] = []
+
+    def start_server(home: Path, *arguments: str) -> Server:
+        servers.append(Server(home, *arguments))
+        return servers[-1]
+
+    yield start_server
+    for server in servers:
+        server.close()
