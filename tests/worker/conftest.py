@@ -27,7 +27,7 @@ def settings(tmp_path: Path) -> WorkerSettings:
         heartbeat_s=0.1,
         housekeeping_s=0.1,
         reannounce_s=0.5,
-        cancel_grace_s=5,
+        cancel_grace_s=2,
         worker_name="tester",
     )
 
