@@ -37,6 +37,7 @@ class SourceConfig(_Part):
         None, ge=1, le=10_000_000, description="at most so many; of `synthetic`, how many are drawn"
     )
     seed: int = Field(0, ge=0, lt=2**32, description="of `synthetic`")
+    size_px: int = Field(192, ge=64, le=1024, description="side of the pictures of `synthetic`")
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -164,8 +165,8 @@ class TrainingConfig(_Part):
     epochs: int = Field(140, ge=1, le=100_000)
     batch_size: int = Field(4, ge=1, le=8192)
     seed: int = Field(0, ge=0, lt=2**32)
-    amp: Literal["auto", "off", "bf16", "fp16"] = Field(
-        "auto", description="auto: bf16 where the device multiplies it in hardware, else off"
+    amp: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 where the device multiplies it in hardware, else fp32"
     )
     ema_decay: float = Field(0.0, ge=0, lt=1, description="0 for none")
     early_stop_epochs: int = Field(

@@ -61,7 +61,7 @@ def summary(result: dict[str, Any]) -> dict[str, float]:
     means = {name: result[name]["mean"] for name in result if name.startswith("pck")}
     if "AP" in result:
         means["AP"] = result["AP"]["AP"]
-    return means
+    return {name: round(value, 3) for name, value in means.items() if value is not None}
 
 
 def protocol(skeleton: Skeleton, labelled: LabelledSet, **how: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ score). An input that may be left out, `mirrored` int64 `[F]`, names the rows of
 the mirror's density is averaged in (flip test), so one file and one batch serve both kinds.
 """
 
-import io
+import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,9 @@ from model.predictor import METADATA_KEY, Card, Predictor
 from model.skeletons import Skeleton
 
 OPSET: Final = 18
+
+# It tells of operators of torchvision, which is not used, at every export.
+logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
 
 
 class Deployed(nn.Module):
@@ -62,7 +65,6 @@ def export_student(
     H, W = config.data.crop_px
     example = (torch.zeros(3, H, W, 3, dtype=torch.uint8), torch.tensor([0, 2]))
     batch, flips = torch.export.Dim("N"), torch.export.Dim("F")
-    buffer = io.BytesIO()
     with torch.no_grad():
         program = torch.onnx.export(
             deployed,
@@ -75,8 +77,7 @@ def export_student(
             verbose=False,
         )
     assert program is not None
-    program.save(buffer)
-    graph = onnx.load_from_string(buffer.getvalue())
+    graph = program.model_proto
     _without_traces(graph)
     _default_to_no_mirror(graph)
     entry = graph.metadata_props.add()

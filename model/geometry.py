@@ -7,7 +7,7 @@ W − 0.5. Frames: `_img` the upright photograph, `_crop` the network's input, `
 
 import math
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,19 +21,14 @@ STRIDE: Final = 4
 Points = NDArray[np.float64]
 
 
-def map_to_crop(points_map):  # type: ignore[no-untyped-def]
+def map_to_crop(points_map: Any) -> Any:
     """x_crop = 4·x_map + 1.5, for NumPy arrays and torch tensors alike."""
     return points_map * STRIDE + (STRIDE - 1) / 2
 
 
-def crop_to_map(points_crop):  # type: ignore[no-untyped-def]
+def crop_to_map(points_crop: Any) -> Any:
     """Inverse of `map_to_crop`."""
     return (points_crop - (STRIDE - 1) / 2) / STRIDE
-
-
-def mirror_x(x, width):  # type: ignore[no-untyped-def]
-    """Where a point lies after its frame, `width` wide, was mirrored."""
-    return (width - 1) - x
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def decode(densities: Tensor, decoder: Decoder, term: Term, sigma_cells: float) 
     the logarithm of the smoothed density (Zhang 2020, arXiv:1910.06278, eq. 8). `expectation`: the
     mean position within ±`REACH` cells.
     """
-    N, K, h, w = densities.shape
+    w = densities.shape[-1]
     peak, cell = densities.flatten(2).max(-1)  # N K
     x, y = cell % w, cell // w
     shift = {"quarter": _quarter, "dark": _dark, "expectation": _expectation}[decoder]

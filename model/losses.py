@@ -4,7 +4,6 @@ Letters: S maps (of all branches and stacks), N people, K joints, h w cells.
 `seen` is `[N, K]`, 1 where the joint has a label within the crop, else 0.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

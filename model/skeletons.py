@@ -137,7 +137,7 @@ LSP14: Final = Skeleton(
         ("neck", "head_top"), ("right_shoulder", "right_hip"), ("left_shoulder", "left_hip"),
     ),
     sigmas=_sigmas(_LSP_JOINTS),
-    groups=_groups(*_LIMB_GROUPS, head=("head_top",)),
+    groups=_groups(*_LIMB_GROUPS, head=("neck", "head_top")),
     torso=("left_shoulder", "right_hip"),
     head=("neck", "head_top"),
 )  # fmt: skip

@@ -4,6 +4,7 @@ Frames: `_pack` is the wider cut that `model.data.packing` made, `_crop` the net
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -83,7 +84,13 @@ class Augment:
         )
         return matrix, centre, flip
 
-    def _halved(self, joints_pack, centre, zoom, chance):  # type: ignore[no-untyped-def]
+    def _halved(
+        self,
+        joints_pack: Tensor,
+        centre: Tensor,
+        zoom: Tensor,
+        chance: Callable[[float], Tensor],
+    ) -> tuple[Tensor, Tensor]:
         """Some people are cut to their legs, or to all but them, where four joints or more are."""
         labelled = joints_pack[..., 2] > 0
         lower = self.lower.to(labelled.device)

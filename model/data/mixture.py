@@ -40,7 +40,7 @@ def open_source(source: SourceConfig) -> LabelledSet:
         return LabelledSet(
             name="synthetic",
             skeleton=MPII16,
-            people=draw_people(count, seed=source.seed),
+            people=draw_people(count, seed=source.seed, size_px=source.size_px),
             source=f"synthetic, {count} figures of seed {source.seed}",
         )
     assert source.path is not None  # SourceConfig demands it

@@ -4,10 +4,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def conv_bn_relu(inputs: int, outputs: int, kernel: int, **options: int) -> nn.Sequential:
+def conv_bn_relu(
+    inputs: int, outputs: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> nn.Sequential:
     """A convolution with batch normalisation and ReLU."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, bias=False, **options),
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )

@@ -1,8 +1,8 @@
 """Everything that a training is at one moment: what a checkpoint holds and a resume restores.
 
-Randomness is a pure function of (seed, step), so no generator's state needs to be kept: the order of
-an epoch and the augmentation of a step are drawn from generators seeded by them (`generator_for`),
-and the schedules from the step. `step` is therefore the data position as well.
+Randomness is a pure function of (seed, step), so no generator's state needs to be kept: the order
+of an epoch and the augmentation of a step are drawn from generators seeded by them
+(`generator_for`), and the schedules from the step. `step` is the data position as well.
 """
 
 import contextlib
@@ -54,7 +54,8 @@ class Session:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
             scheme = build_scheme(config, len(skeleton))
-        learner = Learner(network, scheme).to(device, memory_format=torch.channels_last)
+        learner = Learner(network, scheme).to(device)
+        learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.learner = learner
         decay = config.training.ema_decay
         self.average = Average(learner, decay) if decay else None
