@@ -17,7 +17,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from model.errors import PoseError
 from worker.artifacts import checked_key, digest
 from worker.child import FINISHED, STOPPED, write_order
-from worker.errors import ArtifactUnusable, ClaimRefused, JobNotFound, LeaseLost
+from worker.errors import ArtifactUnusable, ClaimRefused, JobNotFound, KindUnknown, LeaseLost
 from worker.events import EVENTS, EventFollower
 from worker.failure import Failure, failure_of, failure_of_exit
 from worker.heartbeat import Heartbeat
@@ -34,6 +34,7 @@ LOG: Final = "log.txt"
 RECORDS: Final = ("metrics.json", "manifest.json")
 """Of every run's files these are kept beside those that its events name."""
 
+_BY_THE_USER: Final = "cancelled by the user"
 _POLL_S: Final = 0.2
 _RETRY_S: Final = 1.0
 _LOG_LINES: Final = 200
@@ -103,7 +104,6 @@ class Attempt:
         self._job: Job = self._jobs.get(claim.job_id)
         self._run_dir: Path = self._settings.run_dir(claim.job_id)
         self._follower = EventFollower(self._run_dir)
-        self._pending: list[dict[str, Any]] = []
         self._last_event: dict[str, Any] | None = None
         self._state = State.STARTING
 
@@ -121,7 +121,10 @@ class Attempt:
                 self._fail(failure_of(error))
 
     def _work(self) -> None:
-        kind = self._supervisor.kinds[self._job.kind]
+        kinds = self._supervisor.kinds
+        if self._job.kind not in kinds:
+            raise KindUnknown(self._job.kind, sorted(kinds))  # this worker is the older program
+        kind = kinds[self._job.kind]
         spec = kind.prepare(self._job.resolved, self._stores)
         write_order(
             self._run_dir,
@@ -146,7 +149,8 @@ class Attempt:
             why = self._follow(child)
         except BaseException:
             child.terminate()
-            child.end(self._settings.cancel_grace_s)
+            draining = self._supervisor.draining.is_set()
+            child.end(self._settings.drain_grace_s if draining else self._settings.cancel_grace_s)
             raise
         self._conclude(kind, child.exit_status(), why)
 
@@ -162,7 +166,7 @@ class Attempt:
             if self._heartbeat.lost is not None:
                 raise self._heartbeat.lost
             if self._heartbeat.cancel_requested:
-                why, grace_s = "cancelled by the user", self._settings.cancel_grace_s
+                why, grace_s = _BY_THE_USER, self._settings.cancel_grace_s
             elif self._supervisor.draining.is_set():
                 why, grace_s = "its worker was asked to end", self._settings.drain_grace_s
             if why is not None:
@@ -180,7 +184,7 @@ class Attempt:
         claim, jobs = self._claim, self._jobs
         if self._heartbeat.cancel_requested and (why is not None or status != FINISHED):
             self._keep_records()
-            self._insist(lambda: jobs.move(claim, State.CANCELLED, why or "cancelled by the user"))
+            self._insist(lambda: jobs.move(claim, State.CANCELLED, _BY_THE_USER))
         elif status == FINISHED:
             self._advance(State.EVALUATING)
             self._keep_records()
@@ -194,17 +198,10 @@ class Attempt:
 
     def _store_events(self) -> bool:
         """Store the events that are new, in order; False when there are none."""
-        if not self._pending:
-            self._pending = self._follower.read()
-        if not self._pending:
+        events = self._follower.read()
+        if not events:
             return False
-        try:
-            self._jobs.record(self._claim, self._pending)
-        except (OperationalError, InterfaceError) as error:
-            log.warning("job %s: events wait: %s", self._claim.job_id, error)
-            time.sleep(_RETRY_S)
-            return True
-        events, self._pending = self._pending, []
+        self._insist(lambda: self._jobs.record(self._claim, events))
         for event in events:
             if event["kind"] in ("artifact", "picture"):
                 self._keep(str(event.get("name")), str(event.get("path")))

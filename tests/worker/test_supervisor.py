@@ -278,25 +278,65 @@ def test_a_worker_that_lost_its_job_ends_the_child(supervisor: Supervisor, store
     assert (job.state, job.worker, job.attempt) == (State.RUNNING, "another", 2)
 
 
-def test_the_database_may_be_away_for_a_while(
-    supervisor: Supervisor, stores: Stores, settings: WorkerSettings
-) -> None:
-    """The child works on; what it did is stored once the database is back."""
-    database = settings.home / "okdhp.db"
-    job_id = post(stores, STARTED, ["sleep", 1.5], EPOCH, FINISHED)
-    thread = in_thread(supervisor, job_id)
+def take_away(stores: Stores) -> Callable[[], None]:
+    """Make the database unreachable; what is returned brings it back."""
+    database = stores.settings.home / "okdhp.db"
+    away = database.with_suffix(".away")
     stores.database.close()
-    database.rename(database.with_suffix(".away"))
+    database.rename(away)
     database.mkdir()  # nothing can be opened there
 
+    def bring_back() -> None:
+        database.rmdir()
+        away.rename(database)
+
+    return bring_back
+
+
+def test_the_database_may_be_away_for_a_while(supervisor: Supervisor, stores: Stores) -> None:
+    """The child works on; what it did is stored once the database is back."""
+    job_id = post(stores, STARTED, ["sleep", 1.5], EPOCH, FINISHED)
+    thread = in_thread(supervisor, job_id)
+
+    bring_back = take_away(stores)
     time.sleep(1)
-    database.rmdir()
-    database.with_suffix(".away").rename(database)
+    bring_back()
     thread.join(30)
 
     job = stores.jobs.get(job_id)
     assert job.state == State.SUCCEEDED
     assert len(stores.jobs.metrics(job)["history"]) == 1
+
+
+def test_a_worker_can_end_while_the_database_is_away(
+    supervisor: Supervisor, stores: Stores
+) -> None:
+    """It ends its child; the reaper frees the job later."""
+    job_id = post(stores, STARTED, ["wait"])
+    thread = in_thread(supervisor, job_id)
+    child = int((stores.settings.run_dir(job_id) / "run.lock").read_text())
+
+    bring_back = take_away(stores)
+    supervisor.drain()
+    thread.join(10)
+    bring_back()
+
+    assert not thread.is_alive()
+    assert not group_lives(child)
+    assert stores.jobs.get(job_id).state == State.RUNNING
+
+
+def test_a_kind_that_this_worker_does_not_know_fails_with_those_it_does(
+    supervisor: Supervisor, stores: Stores
+) -> None:
+    """While a server is upgraded, its workers may be older than its API."""
+    job_id = stores.jobs.add("audit", {}, {})[0].id
+
+    supervisor.run(job_id)
+
+    error = stores.jobs.get(job_id).error
+    assert error is not None
+    assert error["message"] == "unknown job kind 'audit'; accepted: pretend"
 
 
 def test_an_artifact_outside_the_run_folder_is_not_stored(
