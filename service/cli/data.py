@@ -35,7 +35,7 @@ def add(
     whole = Path(path).expanduser().resolve()
     if whole.is_relative_to(data_dir):
         path = str(whole.relative_to(data_dir))
-    elif not (data_dir / path).exists():
+    elif Path(path).is_absolute() or not (data_dir / path).exists():
         from model.errors import DatasetError
 
         raise DatasetError(

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from model.pictures import draw_poses
 from PIL import Image
 
 from model.geometry import Box
 from model.images import open_image
+from model.pictures import draw_poses
 from model.predictor import Pose, as_pose
 from service.predict.boxes import check_on_image
 from service.predict.models import Served
