@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.person import Person
+from model.metrics.bootstrap import interval_95
 from model.skeletons import Skeleton
 
 _LIMB_JOINTS: Final = tuple(
@@ -31,6 +32,7 @@ class PckResult:
     per_joint: by the joint's name. groups: by the benchmark's line, the plain mean over the
     line's joints (those with a count). mean: over all counted joints of all people, without the
     skeleton's `mean_omits`. limbs: the same over ankles, knees, hips, wrists, elbows, shoulders.
+    mean_95, limbs_95: their 95 % intervals (bootstrap over people).
     people, joints: how many were counted for `mean`.
     """
 
@@ -39,6 +41,8 @@ class PckResult:
     groups: dict[str, float | None]
     mean: float | None
     limbs: float | None
+    mean_95: tuple[float, float] | None
+    limbs_95: tuple[float, float] | None
     people: int
     joints: int
 
@@ -89,7 +93,12 @@ def pck(
         total = int(counts[rows].sum())
         return 100 * int(hits[rows].sum()) / total if total else None
 
+    def spread(joints: Sequence[str]) -> tuple[float, float] | None:
+        rows = [skeleton.index(joint) for joint in joints]
+        return interval_95(found[:, rows].sum(1), counted[:, rows].sum(1))
+
     in_mean = [joint for joint in skeleton.joints if joint not in skeleton.mean_omits]
+    limbs = [joint for joint in _LIMB_JOINTS if joint in skeleton.joints]
     columns = [skeleton.index(joint) for joint in in_mean]
     return PckResult(
         threshold=threshold,
@@ -99,7 +108,9 @@ def pck(
             for line, joints in skeleton.groups.items()
         },
         mean=pooled(in_mean),
-        limbs=pooled([joint for joint in _LIMB_JOINTS if joint in skeleton.joints]),
+        limbs=pooled(limbs),
+        mean_95=spread(in_mean),
+        limbs_95=spread(limbs),
         people=int(counted[:, columns].any(1).sum()),
         joints=int(counts[columns].sum()),
     )
