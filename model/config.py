@@ -189,9 +189,7 @@ class EvaluationConfig(_Part):
 class ExportConfig(_Part):
     name: str = Field("student", pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="in the registry")
     branch: str = Field("best", description="a branch's name, `best` or `all`")
-    licence: str = Field(
-        "Apache-2.0 code; weights: the terms of the training data apply", max_length=500
-    )
+    licence: str = Field("the terms of the training data apply", max_length=500)
 
 
 class Config(_Part):
