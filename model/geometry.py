@@ -136,7 +136,8 @@ class Crop:
         texture does not alias; then one bilinear affine does the rest.
         """
         inverse = np.linalg.inv(np.vstack([self.matrix, [0, 0, 1]]))  # crop → image, centres
-        block = max(1, int(1 / max(self.px_per_image_px, 1e-9)))
+        # 8 times smaller may be 7.999… in floating point, and must still average blocks of 8.
+        block = max(1, int(1 / max(self.px_per_image_px, 1e-9) + 1e-6))
         left = top = 0
         if block > 1:
             # Only the part under the crop is averaged: the photograph may be far larger.
