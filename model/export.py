@@ -6,6 +6,7 @@ the mirror's density is averaged in (flip test), so one file and one batch serve
 """
 
 import logging
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,7 +66,9 @@ def export_student(
     H, W = config.data.crop_px
     example = (torch.zeros(3, H, W, 3, dtype=torch.uint8), torch.tensor([0, 2]))
     batch, flips = torch.export.Dim("N"), torch.export.Dim("F")
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # torch's own deprecated calls, which a user can do nothing about
+        warnings.simplefilter("ignore", FutureWarning)
         program = torch.onnx.export(
             deployed,
             example,

@@ -1,10 +1,12 @@
 """A worker process: takes jobs from the broker, one at a time, until it is told to end."""
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import signals
+from celery.platforms import SecurityWarning
 
 from worker.announcer import TASK, Announcer
 from worker.app import create_celery
@@ -29,6 +31,8 @@ def run_worker(
     a job of one of the kinds.
     Raises BrokerUnusable, StoreUnusable.
     """
+    # Celery warns root of pickled messages; this worker takes nothing but JSON.
+    warnings.simplefilter("ignore", SecurityWarning)
     stores = open_stores(settings)
     celery = create_celery(settings)
     supervisor = Supervisor(stores, kinds=kinds, child=child)

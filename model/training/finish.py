@@ -167,8 +167,8 @@ def _card(
         padding=config.data.padding,
         run=run,
         data=tuple(
-            # a path names somebody's disk: the set and its split are enough
-            f"{s.dataset or s.format}" + (f":{s.split}" if s.split else "")
+            # the folder's own name, without the path that names somebody's disk
+            f"{s.path.name if s.path else s.format}" + (f":{s.split}" if s.split else "")
             for s in config.data.train
         ),
         licence=config.export.licence,

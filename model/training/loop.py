@@ -61,7 +61,7 @@ class Loop:
                 progress.step += 1
                 rate.tick()
                 now = time.monotonic()
-                if now - reported > 1:
+                if now - reported > 1 or at + 1 == self.steps_per_epoch:
                     reported = now
                     self.report(self._progress(epoch, at + 1, rate))
                 if now - saved > training.checkpoint_s and at + 1 < self.steps_per_epoch:

@@ -173,7 +173,7 @@ def amp_dtype(wanted: str, device: torch.device) -> torch.dtype | None:
 
 def mean_parts(sums: dict[str, float], steps: int) -> dict[str, float]:
     """The loss's parts, averaged over an epoch's steps."""
-    return {name: total / max(steps, 1) for name, total in sums.items()}
+    return {name: round(total / max(steps, 1), 5) for name, total in sums.items()}
 
 
 def add_parts(sums: dict[str, float], parts: dict[str, Tensor]) -> None:
