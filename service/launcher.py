@@ -37,6 +37,7 @@ Say = Callable[[str], None]
 
 _LOOK_S: Final = 0.5
 _REQUESTS_GRACE_S: Final = 5
+_BACKLOG: Final = 2048
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 NO_TORCH: Final = (
     "no worker runs beside this server, since training is not installed here: "
@@ -192,12 +193,19 @@ def _start_worker(settings: ServiceSettings) -> Process:
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket, taken before any child starts. Raises LaunchRefused."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = found[0]
+        with contextlib.ExitStack() as on_error:
+            # The protocol must be named: asyncio sends small packets without delay only then, and
+            # `socket.create_server` leaves it out. An answer would often wait 40 ms.
+            listener = on_error.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(_BACKLOG)
+            on_error.pop_all()
+            return listener
     except socket.gaierror as error:
         raise LaunchRefused(f"{host} is not an address of this machine: {error.strerror}") from None
-    except OverflowError:
-        raise LaunchRefused(f"port {port} is not within 0…65535") from None
     except OSError as error:
         reasons = {
             errno.EADDRINUSE: "is in use; stop what uses it, or choose another with --port",

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service import launcher
 from service.home import LaunchRefused, held_home
 
 Serve = Callable[..., Any]
@@ -82,6 +83,7 @@ def test_a_home_is_free_again_whatever_ended_its_server(tmp_path: Path) -> None:
     """A lock file that outlives a crash would need a person with `rm`."""
     code = f"""
 from pathlib import Path
+from service import launcher
 from service.home import held_home
 import os, signal
 with held_home(Path({str(tmp_path)!r})):
@@ -104,6 +106,12 @@ def test_a_port_in_use_is_told_before_anything_starts(tmp_path: Path) -> None:
     assert f"port {port} of 127.0.0.1 is in use" in refused.stderr
     assert "--port" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_answers_do_not_wait_for_the_clients_acknowledgement() -> None:
+    """asyncio turns Nagle's delay off only for sockets that name TCP: 40 ms a request."""
+    with launcher._listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
