@@ -38,7 +38,7 @@ Say = Callable[[str], None]
 _LOOK_S: Final = 0.5
 _REQUESTS_GRACE_S: Final = 5
 _BACKLOG: Final = 2048
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NO_TORCH: Final = (
     "no worker runs beside this server, since training is not installed here: "
     "pip install 'okdhp[train]' and start it again, or start `okdhp worker` where it is"
@@ -105,7 +105,8 @@ class _Launcher:
         """Everything, until a signal and all that follows from it."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            loop.add_signal_handler(number, self._stop)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has SIGHUP
+                loop.add_signal_handler(number, self._stop)
         watch = asyncio.create_task(self._keep_children())
         greeting = asyncio.create_task(self._greet())
         try:
@@ -122,7 +123,7 @@ class _Launcher:
                 child.kill()
             return
         self._stopping = True
-        self._say("stopping; a running job saves a checkpoint and waits for the next start")
+        self._say("stopping; a job in work saves a checkpoint and goes on at the next start")
         self._server.should_exit = True
         for child in self._children:
             if child.name == "worker":  # while the last requests are answered

@@ -146,6 +146,58 @@ def test_signals_to_everybody_at_once_end_it_as_well(with_worker: Any) -> None:
     assert gone(family, timeout_s=1)
 
 
+def test_without_torch_it_serves_and_says_why_jobs_wait(
+    serve: Serve, with_student: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever only predicts need not install gigabytes; whoever posts a job is not left alone."""
+    # What `find_spec` finds where it is not installed.
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    server = serve(with_student.home)
+
+    server.wait_for(r"pip install 'okdhp\[train\]'")
+    server.wait_for(r"ready: model")
+    assert not any("worker" in command for command in server.family().values())
+    body = {"kind": "distill", "config": {"preset": "tiny"}}
+    job = httpx.post(f"{server.url}/jobs", json=body).json()
+    assert job["state"] == "queued"
+    assert "pip install 'okdhp[train]'" in job["notice"]
+    httpx.post(f"{server.url}{job['url']}/cancel")
+    assert server.end() == 0
+
+
+def test_a_closed_terminal_ends_it_but_nohup_keeps_it(serve: Serve, with_student: Any) -> None:
+    """HUP is what a terminal says when its window is closed."""
+    server = serve(with_student.home, "--no-worker")
+    assert server.end(signal.SIGHUP) == 0
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from nohup
+    try:
+        server = serve(with_student.home, "--no-worker")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    server.process.send_signal(signal.SIGHUP)
+    assert server.wait_for("ready: model")
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert server.end() == 0
+
+
+def test_serving_never_imports_torch() -> None:
+    """It would cost seconds and gigabytes, and may not be installed."""
+    code = "import sys, service.launcher, service.cli; assert 'torch' not in sys.modules"
+
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_worker_alone_needs_a_broker(tmp_path: Path) -> None:
+    """The embedded one belongs to `okdhp serve`."""
+    refused = okdhp("worker", "--home", str(tmp_path))
+
+    assert refused.returncode == 1
+    assert "OKDHP_BROKER_URL" in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr
+
+
 def test_children_die_with_a_server_that_is_killed(with_worker: Any) -> None:
     """No orphan may go on working on jobs of a home that another server takes over."""
     family = with_worker.family()
