@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.options import Home, need_training
+from service.cli.options import Home, need_runtime, need_training
 from service.cli.sources import FORM, parse_source
 
 
@@ -36,6 +36,7 @@ def evaluate(
     PCK@0.2 of the torso, PCKh@0.5 and @0.1 of the head, AP where the set has areas, joint by
     joint; the JSON file says what exactly was compared.
     """
+    need_runtime()
     from model.data.mixture import open_source
 
     labelled = open_source(parse_source(data))

@@ -39,12 +39,22 @@ def settings_of(home: Path | None) -> "ServiceSettings":
         raise ConfigError(faults) from None
 
 
+def need_runtime() -> None:
+    """Raises NotInstalled where there is no ONNX Runtime."""
+    _need("onnxruntime", "this needs ONNX Runtime: pip install 'okdhp[cpu]', or 'okdhp[gpu]'")
+
+
 def need_training() -> None:
-    """Raises NotInstalled where torch is missing."""
+    """Raises NotInstalled where torch or ONNX Runtime is missing."""
+    need_runtime()
+    _need("torch", "this needs the training packages: pip install 'okdhp[train]'")
+
+
+def _need(package: str, otherwise: str) -> None:
     from worker.errors import NotInstalled
 
-    if importlib.util.find_spec("torch") is None:
-        raise NotInstalled("this needs the training packages: pip install 'okdhp[train]'")
+    if importlib.util.find_spec(package) is None:
+        raise NotInstalled(otherwise)
 
 
 def log_to_stderr() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.options import Home
+from service.cli.options import Home, need_runtime
 from service.cli.students import open_student
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def predict(
 
     okdhp predict --json --boxes '[[40, 12, 180, 420]]' photo.jpg
     """
-    from model.errors import BoxInvalid, PoseError
+    need_runtime()
+    from model.errors import PoseError
     from model.images import MAX_PIXELS
     from service.predict.boxes import parse_boxes
     from service.predict.pipeline import find_poses
@@ -57,7 +58,7 @@ def predict(
     for path in images:
         try:
             found = find_poses(_bytes(path), chosen, student, flip_test=flip, max_pixels=MAX_PIXELS)
-        except (BoxInvalid, PoseError) as error:
+        except PoseError as error:
             # One bad file among many must not cost the others' answers.
             typer.echo(f"okdhp: {path}: {error}", err=True)
             failed = True

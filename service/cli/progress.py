@@ -95,7 +95,8 @@ def _epoch_line(event: Mapping[str, Any]) -> str:
 
 def _losses(loss: Mapping[str, float | None]) -> str:
     parts = ", ".join(f"{name} {_number(v)}" for name, v in loss.items() if name != "total")
-    return f"{_number(loss.get('total'))} ({parts})"
+    total = _number(loss.get("total"))
+    return f"{total} ({parts})" if parts else total
 
 
 def _number(value: float | None) -> str:

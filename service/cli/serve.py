@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.options import Home, log_to_stderr, settings_of
+from service.cli.options import Home, log_to_stderr, need_runtime, settings_of
 
 
 def serve(
@@ -23,6 +23,7 @@ def serve(
     environment variables OKDHP_…, as OKDHP_PROVIDER=cuda or OKDHP_DATA_DIR=/photos.
     Ctrl-C stops everything; a job in work saves a checkpoint and goes on at the next start.
     """
+    need_runtime()
     log_to_stderr()
     settings = settings_of(home)
     from service import launcher

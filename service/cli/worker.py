@@ -2,7 +2,7 @@
 
 import sys
 
-from service.cli.options import Home, log_to_stderr, settings_of
+from service.cli.options import Home, log_to_stderr, need_runtime, settings_of
 
 
 def worker(home: Home = None) -> None:
@@ -11,6 +11,7 @@ def worker(home: Home = None) -> None:
     `okdhp serve` starts one of its own. Others, on this or another machine, need
     OKDHP_BROKER_URL, and OKDHP_DATABASE_URL and OKDHP_ARTIFACTS_URL that they share.
     """
+    need_runtime()
     log_to_stderr()
     settings = settings_of(home)
     from worker.main import run_worker

@@ -1,6 +1,7 @@
 """The commands as a person types them: what they print, and one clear line where they refuse."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -256,8 +257,6 @@ def test_a_wrong_setting_of_the_environment_is_named(
 
 def test_a_newer_database_is_not_touched(okdhp: Run, tmp_path: Path) -> None:
     """An older program says so in a line."""
-    import sqlite3
-
     okdhp("data", "ls", "--home", tmp_path)
     with sqlite3.connect(tmp_path / "okdhp.db") as database:
         database.execute("UPDATE alembic_version SET version_num = 'ffffffff'")
@@ -267,3 +266,18 @@ def test_a_newer_database_is_not_touched(okdhp: Run, tmp_path: Path) -> None:
     assert code == 1
     assert "another version" in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["serve"], ["worker"], ["predict", "x.jpg"], ["evaluate", "x", "--data", "lsp:x"]]
+)
+def test_without_a_runtime_the_way_to_one_is_told(
+    okdhp: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """`pip install okdhp` alone brings none: nobody can know whether it should be cpu or gpu."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+
+    code, _, err = okdhp(*arguments)
+
+    assert code == 1
+    assert err == "okdhp: this needs ONNX Runtime: pip install 'okdhp[cpu]', or 'okdhp[gpu]'\n"
