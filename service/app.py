@@ -9,7 +9,7 @@ from typing import Final
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 
-from service import docs, errors
+from service import docs, handlers
 from service.context import Context
 from service.datasets import routes as datasets
 from service.headers import SecurityHeaders
@@ -60,7 +60,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         redoc_url=None,
         lifespan=lifespan,
     )
-    errors.install(app)
+    handlers.install(app)
     docs.install(app)
     for part in (predict, jobs, models, datasets, health):
         app.include_router(part.router)

@@ -10,7 +10,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-from service.errors import MEDIA_TYPE, ProblemDocument
+from service.problems import MEDIA_TYPE, ProblemDocument
 
 
 def install(app: FastAPI) -> None:

@@ -8,7 +8,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import FRAMEWORK, problem
+from service.errors import FRAMEWORK
+from service.problems import problem
 
 LINGER_S: Final = 2.0
 """A connection that is closed on a client who still sends loses him the answer: so long we read

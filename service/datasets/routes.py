@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 
 from service.context import Context, context
 from service.datasets.schemas import DatasetDocument, DatasetList, DatasetPost
-from service.errors import problems
+from service.problems import problems
 from service.times import shown
 from worker.store import Dataset
 

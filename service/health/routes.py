@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from service.context import Context, context
-from service.errors import problems
 from service.predict.pipeline import model_block
 from service.predict.schemas import ModelBlock
+from service.problems import problems
 
 router = APIRouter(tags=["health"])
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from model.errors import ConfigError, Fault
 from service.context import Context, context
-from service.errors import problems
 from service.jobs.download import download
 from service.jobs.schemas import ArtifactList, JobDocument, JobList, JobPost
 from service.jobs.view import artifact_entry, job_document, job_entry
+from service.problems import problems
 from worker.errors import DatasetNotFound, JobNotFound, ModelNotFound, VersionNotFound
 from worker.store import State
 from worker.submission import submit

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 
 from service.context import Context, context
-from service.errors import problems
 from service.models import schemas
+from service.problems import problems
 from service.times import shown
 from worker.errors import ModelNotFound
 from worker.registry import ModelEntry

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from model.geometry import Box
 from service.context import Context, context
-from service.errors import problems
 from service.predict.body import read_request
 from service.predict.boxes import parse_boxes
 from service.predict.pipeline import as_answer, as_png, find_poses
 from service.predict.schemas import Answer, Parameters
+from service.problems import problems
 
 router = APIRouter(tags=["predict"])
 

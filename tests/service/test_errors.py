@@ -10,7 +10,7 @@ from httpx import Response
 import model.errors
 import worker.errors
 from model.errors import PoseError
-from service import errors
+from service import errors, handlers
 from service.home import LaunchRefused
 from service.settings import ServiceSettings
 
@@ -145,7 +145,7 @@ def test_more_than_any_configuration_holds_is_not_looked_at(client: TestClient) 
 def test_a_bug_is_a_problem_without_a_trace(settings: ServiceSettings) -> None:
     """Whoever attacks learns nothing from a mistake of ours; the log has it."""
     app = FastAPI()
-    errors.install(app)
+    handlers.install(app)
 
     @app.get("/bug")
     def bug() -> None:

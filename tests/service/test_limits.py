@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from service import errors
+from service import handlers
 from service.limits import BodyLimit
 
 LIMIT = 100_000
@@ -21,7 +21,7 @@ LIMIT = 100_000
 def address() -> Iterator[tuple[str, int]]:
     """A real server: what matters happens on the socket."""
     app = FastAPI()
-    errors.install(app)
+    handlers.install(app)
     app.add_middleware(BodyLimit, limit_bytes=1_000, of={"/large": LIMIT})
 
     @app.post("/large")

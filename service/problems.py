@@ -1,0 +1,93 @@
+"""Problem documents (RFC 9457): what every error looks like from outside."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from model.errors import Fault
+from service.errors import Kind
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:okdhp:problem:"
+
+_MOST_FAULTS: Final = 50
+_LONGEST: Final = 4_000
+
+
+def _plain(text: str) -> str:
+    """Text that UTF-8 can carry (JSON may bring half surrogates) and a person can read."""
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+Text = Annotated[str, BeforeValidator(_plain)]
+
+
+class FaultDocument(BaseModel):
+    """One thing that was wrong."""
+
+    where: Text = Field(description="path of the key or parameter", examples=["config.training.lr"])
+    problem: Text = Field(description="what was found", examples=["unknown key"])
+    accepted: Text = Field("", description="what would be accepted")
+    nearest: Text = Field("", description="the right name that is spelt most like it")
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457: what went wrong, for people and programs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": TYPE_PREFIX + "image-unreadable",
+                    "title": "The image cannot be read",
+                    "status": 415,
+                    "detail": "the bytes are not a picture of a kind that we read",
+                }
+            ]
+        }
+    )
+
+    type: str = Field(description="stable name of the kind of problem")
+    title: str
+    status: int
+    detail: Text = Field(description="what was wrong with this request, and what is accepted")
+    errors: list[FaultDocument] | None = Field(
+        None, description=f"the faults, where there may be several; at most {_MOST_FAULTS}"
+    )
+
+
+def problem(
+    kind: Kind,
+    detail: str,
+    *,
+    faults: Sequence[Fault] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem document as a response."""
+    shown = [FaultDocument.model_validate(f, from_attributes=True) for f in faults[:_MOST_FAULTS]]
+    document = ProblemDocument(
+        type=TYPE_PREFIX + kind.slug,
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        errors=shown or None,
+    )
+    return JSONResponse(
+        document.model_dump(exclude_none=True),
+        kind.status,
+        media_type=MEDIA_TYPE,
+        headers={"X-Content-Type-Options": "nosniff", **(headers or {})},
+    )
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problem documents that a route may answer with, for its description.
+
+    `service.docs` gives them, and those that FastAPI adds by itself, their content.
+    """
+    return {status: {"description": HTTPStatus(status).phrase} for status in statuses}
