@@ -16,4 +16,4 @@ class Alone(Scheme):
         return Losses(label=label, ensemble=zero, distill=zero)
 
     def ensemble(self, maps: BranchMaps) -> Tensor:
-        return maps.last.mean(0)
+        return maps.last.float().mean(0)

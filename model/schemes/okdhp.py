@@ -4,7 +4,6 @@ Unlike the authors' code: the target takes the *last* map of every branch at any
 unlabelled joints are in no term; the target may be detached (`scheme.detach`, theirs is not).
 """
 
-import torch
 from torch import Tensor
 
 from model.config import Config
@@ -43,4 +42,5 @@ class Okdhp(Scheme):
     def ensemble(self, maps: BranchMaps) -> Tensor:
         """T_k = Σ_b a_{b,k} · Z_{b,S_b,k}."""
         weights = self.fau(maps.features)  # N B K
-        return torch.einsum("nbk,bnkhw->nkhw", weights, maps.last.float())
+        # Not an einsum: mixed precision would make a product in bfloat16 of it, and of T.
+        return (weights.transpose(0, 1)[..., None, None] * maps.last.float()).sum(0)
