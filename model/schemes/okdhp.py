@@ -41,6 +41,6 @@ class Okdhp(Scheme):
 
     def ensemble(self, maps: BranchMaps) -> Tensor:
         """T_k = Σ_b a_{b,k} · Z_{b,S_b,k}."""
-        weights = self.fau(maps.features)  # N B K
+        weights: Tensor = self.fau(maps.features)  # N B K
         # Not an einsum: mixed precision would make a product in bfloat16 of it, and of T.
         return (weights.transpose(0, 1)[..., None, None] * maps.last.float()).sum(0)
