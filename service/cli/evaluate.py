@@ -34,7 +34,7 @@ def evaluate(
     okdhp evaluate okdhp --data lsp:/photos/lsp:valid
 
     PCK@0.2 of the torso, PCKh@0.5 and @0.1 of the head, AP where the set has areas, joint by
-    joint; the JSON file says what exactly was compared.
+    joint; means with their 95 % intervals. The JSON file says what exactly was compared.
     """
     need_runtime()
     from model.data.mixture import open_source
@@ -78,16 +78,26 @@ def _print_tables(named: Mapping[str, Mapping[str, Any]], data: str) -> None:
         for line in columns[0]:
             if line == "mean":
                 table.add_section()
-            table.add_row(line, *(_shown(column[line]) for column in columns))
+            table.add_row(line, *(column[line] for column in columns))
         console.print(table)
 
 
-def _lines(values: Mapping[str, Any]) -> dict[str, float | None]:
-    """A metric's numbers in the order in which people read them."""
-    if "per_joint" not in values:
-        return dict(values)
-    return {**values["per_joint"], "mean": values["mean"]}
+def _lines(values: Mapping[str, Any]) -> dict[str, str]:
+    """A metric's numbers in the order and in the units in which people read them."""
+    if "per_joint" not in values:  # COCO's figures are 0 … 1
+        return {name: _shown(value, 3) for name, value in values.items()}
+    return {
+        **{name: _shown(value, 1) for name, value in values["per_joint"].items()},
+        "mean": _with_interval(values["mean"], values["mean_95"]),
+        "12 limb joints": _with_interval(values["limbs"], values["limbs_95"]),
+    }
 
 
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
+def _shown(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return _shown(value, 1)
+    return f"{_shown(value, 1)} ({interval[0]:.1f}–{interval[1]:.1f})"
