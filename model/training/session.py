@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import Config, load_config
-from model.errors import CheckpointUnusable
+from model.errors import CheckpointUnusable, ConfigError
 from model.files import write_with
 from model.network import MultiBranch
 from model.schemes import Scheme, build_scheme
@@ -111,27 +111,33 @@ class Session:
         Raises CheckpointUnusable.
         """
         state = read_checkpoint(path)
-        theirs, ours = Config.model_validate(state["config"]), self.config
+        theirs, ours = _config_of(state, path), self.config
         if _same_run(theirs) != _same_run(ours):
             raise CheckpointUnusable(
                 f"{path.name} is of another configuration: {', '.join(_differing(theirs, ours))}"
             )
-        self.learner.load_state_dict(state["learner"])
-        if self.average:
-            self.average.module.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.progress = Progress(**state["progress"])
+        try:
+            self.learner.load_state_dict(state["learner"])
+            if self.average:
+                self.average.module.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            self.progress = Progress(**state["progress"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointUnusable(f"{path.name} does not hold a whole training") from error
 
 
 def load_judged(path: Path, device: torch.device) -> tuple[Config, Skeleton, Learner]:
     """What `Session.save_judged` wrote, rebuilt from the file alone. Raises CheckpointUnusable."""
     state = read_checkpoint(path)
-    config = load_config(state["config"])
-    skeleton = from_description(state["skeleton"])
-    network = MultiBranch(config.network, len(skeleton))
-    learner = Learner(network, build_scheme(config, len(skeleton)))
-    learner.load_state_dict(state["judged"])
+    config = _config_of(state, path)
+    try:
+        skeleton = from_description(state["skeleton"])
+        network = MultiBranch(config.network, len(skeleton))
+        learner = Learner(network, build_scheme(config, len(skeleton)))
+        learner.load_state_dict(state["judged"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointUnusable(f"{path.name} does not hold a whole network") from error
     return config, skeleton, learner.to(device).eval().requires_grad_(False)
 
 
@@ -145,6 +151,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises a dozen kinds on damaged files
         raise CheckpointUnusable(f"{path.name} is damaged or of another version") from error
     return dict(state)
+
+
+def _config_of(state: dict[str, Any], path: Path) -> Config:
+    try:
+        return load_config(state["config"])
+    except (KeyError, ConfigError) as error:
+        raise CheckpointUnusable(
+            f"{path.name} is of another version of this code: {error}"
+        ) from error
 
 
 def generator_for(device: torch.device, seed: int, *position: int) -> torch.Generator:
