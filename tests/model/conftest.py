@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from model.config import Config, load_config, merge, parse_overrides
+from model.data.person import Person
+from model.skeletons import Skeleton
 from model.training.run import Outcome, train
 
 MakeConfig = Callable[..., Config]
+WriteCoco = Callable[..., Path]
 
 SMALL: dict[str, Any] = {
     # Not square, unbalanced in stacks and width: what is confused shows.
@@ -97,3 +102,44 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     told: list[dict[str, Any]] = []
     outcome = train(config, folder, device="cpu", listen=told.append)
     return Run(folder, config, outcome, told)
+
+
+@pytest.fixture(scope="session")
+def write_coco() -> WriteCoco:
+    """Drawn people as a COCO folder: `write_coco(folder, people, skeleton, **category)`."""
+
+    def write(folder: Path, people: list[Person], skeleton: Skeleton, **category: object) -> Path:
+        (folder / "annotations").mkdir(parents=True)
+        (folder / "images").mkdir()
+        images, annotations = [], []
+        for i, person in enumerate(people, start=1):
+            assert person.pixels is not None
+            Image.fromarray(person.pixels).save(folder / "images" / f"{i}.png")
+            height, width, _ = person.pixels.shape
+            images.append({"id": i, "file_name": f"{i}.png", "width": width, "height": height})
+            keypoints = np.where(person.labelled[:, None], person.joints_img, 0).astype(float)
+            keypoints[:, 2] *= 2
+            annotations.append(
+                {
+                    "id": i,
+                    "image_id": i,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "bbox": person.box_img.as_list(),
+                    "area": person.box_img.width * person.box_img.height / 2,
+                    "num_keypoints": int(person.labelled.sum()),
+                    "keypoints": keypoints.flatten().tolist(),
+                }
+            )
+        content = {
+            "images": images,
+            "annotations": annotations,
+            "categories": [
+                {"id": 1, "name": "person", "keypoints": list(skeleton.joints)} | category
+            ],
+        }
+        file = folder / "annotations" / "person_keypoints_train.json"
+        file.write_text(json.dumps(content))
+        return folder
+
+    return write

@@ -1,0 +1,160 @@
+"""The loop: what a step does, what is reported, and when it gives up."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model.config import Config
+from model.data.mixture import open_mixture
+from model.data.packing import Pack, exact_crops, pack
+from model.errors import TrainingDiverged
+from model.evaluation import measure, on_images, summary
+from model.skeletons import MPII16
+from model.training.judge import keypoints
+from model.training.loop import Loop, train_step
+from model.training.session import Session
+
+
+@pytest.fixture(scope="module")
+def people(make_config) -> Pack:
+    config = make_config()
+    drawn = open_mixture(config.data.train, MPII16).people
+    return pack(drawn, config.data.crop_px, config.data.padding, fingerprint="")
+
+
+def make_loop(config: Config, people: Pack, told: list[dict[str, Any]] | None = None) -> Loop:
+    return Loop(
+        Session(config, MPII16, torch.device("cpu")),
+        people,
+        stop=lambda: False,
+        report=lambda values: None if told is None else told.append(values),
+        checkpoint=lambda: None,
+    )
+
+
+def test_every_epoch_sees_everybody_once_in_another_order(make_config, people: Pack):
+    """All that whole batches hold: 11 people, 2 batches of 4 and nobody twice."""
+    loop = make_loop(make_config(), people)
+
+    orders = [loop._order(epoch).tolist() for epoch in range(3)]
+
+    assert [sorted(order) for order in orders] == [list(range(11))] * 3
+    assert len({tuple(order) for order in orders}) == 3
+    assert loop.steps_per_epoch == 2
+
+
+def test_fewer_people_than_a_batch_are_one_batch(make_config, people: Pack):
+    """A trial on a handful of photographs must not have epochs of no step."""
+    loop = make_loop(make_config("training.batch_size=64"), people)
+
+    assert (loop.batch_size, loop.steps_per_epoch) == (11, 1)
+
+
+def test_an_epochs_entry_has_the_means_of_its_steps(make_config, people: Pack):
+    """Loss by part, the rate of the step, and how fast it went."""
+    loop = make_loop(make_config("training.epochs=2", "optim.lr=0.01"), people)
+
+    first, second = loop.epochs()
+
+    assert [first["epoch"], second["epoch"]] == [1, 2]
+    parts = first["loss"]
+    assert parts["total"] == pytest.approx(parts["label"] + parts["ensemble"] + parts["distill"])
+    assert first["lr"] == 0.01
+    assert first["images_per_s"] > 0
+
+
+def test_a_step_uses_the_rate_of_its_place(make_config, people: Pack):
+    """A milestone at epoch 1: the first step of the second epoch is the smaller one."""
+    loop = make_loop(make_config("optim.milestones=[1]", "optim.lr=0.01"), people)
+
+    assert [loop.lr(step) for step in range(4)] == pytest.approx([0.01, 0.01, 0.001, 0.001])
+
+
+@pytest.mark.parametrize("amp", ["fp32", "bf16"])
+def test_a_step_changes_every_student_and_the_teacher(make_config, people: Pack, amp: str):
+    """One optimiser for all of them."""
+    loop = make_loop(make_config(f"training.amp={amp}"), people)
+    before = {n: p.detach().clone() for n, p in loop.session.learner.named_parameters()}
+
+    train_step(loop, torch.arange(4), epoch=0)
+
+    still = [n for n, p in loop.session.learner.named_parameters() if torch.equal(p, before[n])]
+    assert [name for name in still if not name.endswith("bias")] == []
+
+
+def test_gradients_are_clipped_to_the_norm(make_config, people: Pack):
+    """The step that follows a broken label stays small."""
+    loop = make_loop(make_config("optim.clip_norm=1e-6"), people)
+
+    train_step(loop, torch.arange(4), epoch=0)
+
+    grads = [p.grad for p in loop.session.learner.parameters() if p.grad is not None]
+    norm = torch.stack([g.norm() for g in grads]).norm()
+    assert norm.item() == pytest.approx(1e-6, rel=1e-2)
+
+
+def test_one_person_is_a_batch(make_config, people: Pack):
+    """And a whole training set, if need be."""
+    alone = Pack(people.pixels[:1], people.joints[:1])
+
+    (entry,) = make_loop(make_config("training.epochs=1"), alone).epochs()
+
+    assert np.isfinite(entry["loss"]["total"])
+
+
+def test_a_loss_that_is_no_number_stops_the_training(make_config, people: Pack):
+    """Before it spreads into the weights, and with what to try."""
+    loop = make_loop(make_config(), people)
+    with torch.no_grad():
+        loop.session.learner.network.stem.body[0][0].weight.fill_(torch.inf)
+
+    with pytest.raises(TrainingDiverged, match=r"at step 0 \(epoch 1\); try a smaller optim\.lr"):
+        train_step(loop, torch.arange(4), epoch=0)
+
+    branches = loop.session.learner.network.branches
+    assert all(p.isfinite().all() for p in branches.parameters())
+
+
+def test_people_without_any_label_are_no_reason_to_fail(make_config, people: Pack):
+    """A batch of a mixture may hold none of the skeleton's joints."""
+    nobody = Pack(people.pixels, people.joints * np.float32([1, 1, 0]))
+
+    losses = train_step(make_loop(make_config("target.term=ce"), nobody), torch.arange(4), epoch=0)
+
+    assert losses.total.item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("term", "sigma_cells", "lr", "epochs"),
+    [("mse", 2, 1e-2, 160), ("ce", 1, 4e-3, 100)],  # `ce` learns several times faster
+)
+def test_eight_pictures_are_learnt_by_heart(
+    make_config, term: str, sigma_cells: float, lr: float, epochs: int
+):
+    """A network, loss, target or decoder that does not fit the others cannot do this."""
+    config = make_config(
+        "data.train=[{format: synthetic, people: 8, seed: 5, size_px: 96}]",
+        "augment={rotation_deg: 0, scale: 0, flip: 0, colour: 0}",
+        "network={width: 32, branches: [{name: a}, {name: b}]}",
+        f"target={{sigma_cells: {sigma_cells}, term: {term}}}",
+        "scheme={lambda_ens: 1, lambda_kd: 0.1, kl_mean: joints, detach: true}",
+        f"optim={{lr: {lr}, schedule: cosine, clip_norm: 5}}",
+        f"training={{epochs: {epochs}, batch_size: 8, ema_decay: 0, amp: fp32}}",
+    )
+    mixture = open_mixture(config.data.train, MPII16)
+    crop_px, padding = config.data.crop_px, config.data.padding
+    loop = make_loop(config, pack(mixture.people, crop_px, padding, fingerprint=""))
+
+    for _ in loop.epochs():
+        pass
+
+    crops, ways = exact_crops(mixture.people, crop_px, padding)
+    found = keypoints(loop.session.judged, crops, config, MPII16, flip_test=False)
+    scores = {
+        name: summary(measure(on_images(points, ways), MPII16, mixture.as_set()))["pck@0.2"]
+        for name, points in found.items()
+    }
+    assert scores.keys() == {"a", "b", "ensemble"}
+    assert min(scores.values()) > 85
