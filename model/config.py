@@ -215,6 +215,12 @@ class Config(_Part):
             )
         if self.target.term == "mse" and self.evaluation.decoder == "expectation":
             raise ValueError("evaluation.decoder `expectation` needs target.term `ce`")
+        patience, every = self.training.early_stop_epochs, self.evaluation.every_epochs
+        if 0 < patience < every:
+            raise ValueError(
+                f"training.early_stop_epochs {patience} ends a run before it is first judged: "
+                f"accepted: 0, or evaluation.every_epochs {every} and more"
+            )
         names = (*self.network.branch_names, "best", "all")
         if self.export.branch not in names:
             raise ValueError(f"export.branch {self.export.branch!r}: accepted: {', '.join(names)}")
