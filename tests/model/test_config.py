@@ -196,6 +196,10 @@ def test_an_impossible_value_gets_its_path_and_what_is_accepted(
         (["network.branches=[{name: a}, {name: a}]"], "must differ, found ['a', 'a']"),
         (["network.branches=[{name: branch1}, {}]"], "branch names must differ"),
         (["target.term=mse", "evaluation.decoder=expectation"], "needs target.term `ce`"),
+        (
+            ["training.early_stop_epochs=2", "evaluation.every_epochs=3"],
+            "accepted: 0, or evaluation.every_epochs 3 and more",
+        ),
         (["export.branch=third"], "'third': accepted: branch0, branch1, best, all"),
     ],
 )
