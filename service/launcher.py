@@ -105,7 +105,8 @@ class _Launcher:
         """Everything, until a signal and all that follows from it."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has SIGHUP
+            # nohup has HUP ignored, and means it; a shell's `&` ignores INT for everybody.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._stop)
         watch = asyncio.create_task(self._keep_children())
         greeting = asyncio.create_task(self._greet())
