@@ -11,9 +11,9 @@ RUNTIME := $(if $(GPU),gpu,cpu)
 WHY := ($(if $(GPU),an NVIDIA driver answers,no NVIDIA driver answers))
 endif
 ONNXRUNTIME := onnxruntime$(if $(filter gpu,$(RUNTIME)),-gpu)
-# The two install the same module: only one of them is ever in .venv.
+# The two install the same module: only one of them is ever in .venv, and torch goes with it.
 OTHER := $(if $(filter gpu,$(RUNTIME)),cpu,gpu)
-OTHER_ONNXRUNTIME := onnxruntime$(if $(filter gpu,$(OTHER)),-gpu)
+UNWANTED = onnxruntime$(if $(filter gpu,$(OTHER)),-gpu) $(if $(wildcard .venv/.ready-$(OTHER)*),torch)
 
 BIN := .venv/bin
 UV := $(BIN)/uv pip
@@ -64,8 +64,8 @@ $(READY)-test: EXTRAS := $(RUNTIME),train,test
 $(READY) $(READY)-test: .venv/.made pyproject.toml constraints.txt
 	@echo 'installing okdhp[$(EXTRAS)] with $(ONNXRUNTIME) into .venv'
 	@rm -f .venv/.ready-$(OTHER)*
-	@$(UV) uninstall --quiet --python $(BIN)/python $(OTHER_ONNXRUNTIME) || \
-		$(PIP) uninstall --quiet --yes $(OTHER_ONNXRUNTIME)
+	@$(UV) uninstall --quiet --python $(BIN)/python $(UNWANTED) || \
+		$(PIP) uninstall --quiet --yes $(UNWANTED)
 	@$(install)
 	@touch $@
 
