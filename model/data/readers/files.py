@@ -5,12 +5,14 @@ must not learn where the server keeps them.
 """
 
 import json
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.readers.mat import read_arrays
 from model.errors import BoxInvalid, DatasetError
 from model.geometry import Box
 
@@ -33,25 +35,20 @@ def read_json(file: Path, name: str) -> Any:
         raise DatasetError(name, None, f"is not valid JSON: {error}") from None
 
 
-def read_mat(file: Path, name: str) -> dict[str, Any]:
+def read_mat(file: Path, name: str) -> dict[str, NDArray[Any] | None]:
     """The variables of a MATLAB file. Raises DatasetError when it is missing or broken."""
-    from scipy.io import loadmat  # a tenth of a second that only these two formats need
-
     try:
-        content: dict[str, Any] = loadmat(file)
+        return read_arrays(file.read_bytes())
     except OSError as error:
-        raise DatasetError(name, None, f"cannot be read ({error.strerror or error})") from None
-    except NotImplementedError:
-        raise DatasetError(name, None, "is of MATLAB 7.3; save it with -v7 or older") from None
-    except Exception as error:  # on damaged bytes SciPy raises whatever its parser trips over
+        raise DatasetError(name, None, f"cannot be read ({error.strerror})") from None
+    except (ValueError, zlib.error) as error:
         raise DatasetError(name, None, f"is not a readable MATLAB file: {error}") from None
-    return content
 
 
-def variable(content: dict[str, Any], key: str, name: str) -> NDArray[np.float64]:
+def variable(content: dict[str, NDArray[Any] | None], key: str, name: str) -> NDArray[np.float64]:
     """A numeric variable of a MATLAB file as float64. Raises DatasetError."""
     if key not in content:
-        there = ", ".join(k for k in content if not k.startswith("__")) or "none"
+        there = ", ".join(content) or "none"
         raise DatasetError(name, None, f"has no variable {key!r}; there are: {there}")
     return numbers(content[key], key, name, None)
 

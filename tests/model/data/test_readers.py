@@ -245,7 +245,7 @@ def test_a_mat_file_of_another_form_is_refused(tmp_path, content, fault):
 
 @pytest.mark.parametrize("keep", [0, 100, 200, 400])
 def test_a_damaged_mat_file_is_a_data_set_error(tmp_path, keep):
-    """SciPy raises a dozen kinds of errors; a person needs one."""
+    """Cut off anywhere: a person needs the file and the fault."""
     folder = write_lsp(tmp_path / "lsp", lsp_rows(), extended=False)
     file = folder / "joints.mat"
     file.write_bytes(file.read_bytes()[:keep])
