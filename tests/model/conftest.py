@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from model.config import Config, load_config, merge, parse_overrides
 from model.data.person import Person
 from model.skeletons import Skeleton
 from model.training.run import Outcome, train
+
+# The same examples on every machine, and no limit that a busy one would break.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 MakeConfig = Callable[..., Config]
 WriteCoco = Callable[..., Path]

@@ -81,8 +81,8 @@ def test_a_quarter_shift_is_off_by_a_quarter_at_most(
     """Its quantisation; half a cell in the outermost cells, which are not shifted."""
     x, y, _ = found(place, "quarter", term, sigma_cells).tolist()
 
-    limit_x = 0.251 if 0.5 <= place[0] <= SIZE[1] - 1.5 else 0.5
-    limit_y = 0.251 if 0.5 <= place[1] <= SIZE[0] - 1.5 else 0.5
+    limit_x = 0.251 if 0.51 < place[0] < SIZE[1] - 1.51 else 0.501
+    limit_y = 0.251 if 0.51 < place[1] < SIZE[0] - 1.51 else 0.501
     assert abs(x - place[0]) <= limit_x
     assert abs(y - place[1]) <= limit_y
 

@@ -69,7 +69,7 @@ def dots_of(images: Tensor) -> np.ndarray:
     return np.stack([(grey * columns).sum((1, 2)), (grey * rows).sum((1, 2))], -1) / total[:, None]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**31),
     how=st.fixed_dictionaries(
