@@ -1,0 +1,54 @@
+"""How long one person takes, bare and from the photograph's bytes: prints medians and their ratio.
+
+    python benchmarks/latency.py [MODEL.onnx] [THREADS]
+
+bare: ONNX Runtime on a ready crop. whole: decode a 1-megapixel JPEG, crop, infer, map back, which
+is what a `/predict` without HTTP costs. Both alternate, so that a busy machine hurts both alike.
+"""
+
+import io
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from model.data.synthetic import draw_people
+from model.geometry import Box
+from model.images import open_image
+from model.predictor import BUNDLED, Predictor
+
+ROUNDS = 300
+
+
+def main(path: Path, threads: int) -> None:
+    predictor = Predictor(path, threads=threads)
+    person = draw_people(1, seed=0, size_px=1000)[0]
+    assert person.pixels is not None
+    buffer = io.BytesIO()
+    Image.fromarray(person.pixels).save(buffer, "JPEG", quality=90)
+    crop = predictor.crop_around(person.box_img).cut(Image.fromarray(person.pixels))[None]
+
+    bare_ms, whole_ms = np.empty(ROUNDS), np.empty(ROUNDS)
+    for i in range(ROUNDS):
+        began = time.perf_counter()
+        predictor.infer(crop)
+        between = time.perf_counter()
+        image = open_image(buffer.getvalue())
+        predictor.predict(image, [Box.whole((image.height, image.width))])
+        bare_ms[i] = 1e3 * (between - began)
+        whole_ms[i] = 1e3 * (time.perf_counter() - between)
+    bare, whole = np.median(bare_ms), np.median(whole_ms)
+    card = predictor.card
+    sys.stdout.write(
+        f"{path.name} ({card.branch}, {card.size[1]} × {card.size[0]} px, {threads} threads): "
+        f"bare {bare:.1f} ms, whole {whole:.1f} ms, {whole / bare:.1f} × bare\n"
+    )
+
+
+if __name__ == "__main__":
+    main(
+        Path(sys.argv[1]) if len(sys.argv) > 1 else BUNDLED,
+        int(sys.argv[2]) if len(sys.argv) > 2 else 2,
+    )
