@@ -84,15 +84,15 @@ def test_ce_of_two_cells_by_hand():
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0, 4.0])
 def test_kl_of_equal_maps_is_zero(temperature: float):
-    """Exactly, and without a gradient for the student."""
+    """Up to rounding, and without a gradient for the student."""
     teacher = 10 * noise(N, K, h, w)
     maps = teacher.expand(S, N, K, h, w).clone().requires_grad_()
 
     loss = kl(maps, teacher, temperature=temperature)
     loss.backward()
 
-    assert loss.item() == 0.0
-    torch.testing.assert_close(maps.grad, torch.zeros_like(maps), atol=1e-7, rtol=0)
+    assert abs(loss.item()) < 1e-6
+    torch.testing.assert_close(maps.grad, torch.zeros_like(maps), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("mean", ["pixels", "joints"])

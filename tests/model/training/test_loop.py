@@ -13,7 +13,7 @@ from model.errors import TrainingDiverged
 from model.evaluation import measure, on_images, summary
 from model.skeletons import MPII16
 from model.training.judge import keypoints
-from model.training.loop import Loop, train_step
+from model.training.loop import Loop, make_batch, train_step
 from model.training.session import Session
 
 
@@ -45,6 +45,18 @@ def test_every_epoch_sees_everybody_once_in_another_order(make_config, people: P
     assert loop.steps_per_epoch == 2
 
 
+def test_a_person_looks_different_at_every_step(make_config, people: Pack):
+    """Augmentation is drawn for the step: the same again, and another at the next."""
+    loop = make_loop(make_config(), people)
+
+    def crops_at(step: int) -> torch.Tensor:
+        loop.session.progress.step = step
+        return make_batch(loop, torch.arange(4))[0]
+
+    assert torch.equal(crops_at(3), crops_at(3))
+    assert not torch.equal(crops_at(3), crops_at(4))
+
+
 def test_fewer_people_than_a_batch_are_one_batch(make_config, people: Pack):
     """A trial on a handful of photographs must not have epochs of no step."""
     loop = make_loop(make_config("training.batch_size=64"), people)
@@ -60,7 +72,8 @@ def test_an_epochs_entry_has_the_means_of_its_steps(make_config, people: Pack):
 
     assert [first["epoch"], second["epoch"]] == [1, 2]
     parts = first["loss"]
-    assert parts["total"] == pytest.approx(parts["label"] + parts["ensemble"] + parts["distill"])
+    expected = parts["label"] + parts["ensemble"] + parts["distill"]
+    assert parts["total"] == pytest.approx(expected, rel=1e-4)
     assert first["lr"] == 0.01
     assert first["images_per_s"] > 0
 
