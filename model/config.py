@@ -213,6 +213,12 @@ class Config(_Part):
                 f"data.crop_px {list(self.data.crop_px)} does not fit network.depth "
                 f"{self.network.depth}: each side must be a multiple of {step}"
             )
+        if self.training.batch_size == 1 and all(side == step for side in self.data.crop_px):
+            raise ValueError(
+                f"training.batch_size 1 and data.crop_px {list(self.data.crop_px)} leave batch "
+                f"normalisation one value at network.depth {self.network.depth}: "
+                "accepted: a larger batch or crop"
+            )
         if self.target.term == "mse" and self.evaluation.decoder == "expectation":
             raise ValueError("evaluation.decoder `expectation` needs target.term `ce`")
         patience, every = self.training.early_stop_epochs, self.evaluation.every_epochs
