@@ -200,6 +200,10 @@ def test_an_impossible_value_gets_its_path_and_what_is_accepted(
             ["training.early_stop_epochs=2", "evaluation.every_epochs=3"],
             "accepted: 0, or evaluation.every_epochs 3 and more",
         ),
+        (
+            ["training.batch_size=1", "data.crop_px=[32,32]"],
+            "leave batch normalisation one value at network.depth 3",
+        ),
         (["export.branch=third"], "'third': accepted: branch0, branch1, best, all"),
     ],
 )

@@ -85,6 +85,16 @@ def test_a_step_uses_the_rate_of_its_place(make_config, people: Pack):
     assert [loop.lr(step) for step in range(4)] == pytest.approx([0.01, 0.01, 0.001, 0.001])
 
 
+def test_the_target_gets_its_say_by_the_epoch(make_config, people: Pack):
+    """The ramp follows the epoch that a step belongs to: e⁻⁵ in the first, 1 from the 60th."""
+
+    def distilled(epoch: int) -> float:
+        loop = make_loop(make_config("training.amp=fp32"), people)
+        return train_step(loop, torch.arange(4), epoch).distill.item()
+
+    assert distilled(0) / distilled(60) == pytest.approx(np.exp(-5), rel=1e-4)
+
+
 @pytest.mark.parametrize("amp", ["fp32", "bf16"])
 def test_a_step_changes_every_student_and_the_teacher(make_config, people: Pack, amp: str):
     """One optimiser for all of them."""
