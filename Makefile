@@ -34,6 +34,8 @@ serve: $(READY)
 	@echo 'runtime: $(RUNTIME) $(WHY)'
 	@exec $(BIN)/okdhp serve --port $(PORT)
 
+# Networks of tests are tiny: a second thread for each of many processes only gets in the way.
+test: export OMP_NUM_THREADS ?= 1
 test: $(READY)-test
 	$(BIN)/python -m pytest
 
@@ -44,6 +46,7 @@ check: $(READY)-test
 	$(BIN)/lint-imports
 
 bench: $(READY)
+	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/label_offset.py lsp:$(DATA)/lsp mpii:$(DATA)/mpii
 
 # 2.13.0 is the torch that machines without a GPU have a CPU wheel of at hand.
