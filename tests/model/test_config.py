@@ -21,6 +21,7 @@ from model.config import (
 from model.errors import ConfigError, Fault
 
 SOURCES = {"train": [{"format": "synthetic"}], "valid": [{"format": "synthetic", "seed": 1}]}
+TINY = load_config({"preset": "tiny"}).model_dump(mode="json")
 
 
 def faults_of(spec: object) -> tuple[Fault, ...]:
@@ -91,7 +92,7 @@ def test_overrides_are_laid_over_the_preset():
     )
 
     assert config.training.epochs == 3
-    assert config.training.batch_size == 32  # the preset's
+    assert config.training.batch_size == TINY["training"]["batch_size"]
     assert [b.stacks for b in config.network.branches] == [2]
 
 
@@ -211,8 +212,10 @@ def test_values_that_do_not_fit_each_other_are_refused_before_training(
     overrides: list[str], told: str
 ):
     """Each alone is possible; together they would fail in the middle of the night."""
+    spec = {"preset": "tiny", "data": {"crop_px": [96, 96]}, "network": {"depth": 3}}
+
     with pytest.raises(ConfigError) as caught:
-        load_config(merge({"preset": "tiny"}, parse_overrides(overrides)))
+        load_config(merge(spec, parse_overrides(overrides)))
 
     assert told in str(caught.value)
 
@@ -352,7 +355,6 @@ def paths_of(tree: object, path: tuple[str | int, ...] = ()) -> list[tuple[str |
     return [path, *(p for key, value in inner for p in paths_of(value, (*path, key)))]
 
 
-TINY = load_config({"preset": "tiny"}).model_dump(mode="json")
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
