@@ -45,7 +45,7 @@ check: $(READY)-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)
+bench: $(READY)-test
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/label_offset.py lsp:$(DATA)/lsp mpii:$(DATA)/mpii
 

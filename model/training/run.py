@@ -106,6 +106,7 @@ def _train(
     )
 
     session = Session(config, skeleton, device)
+    session.progress.data = people.fingerprint
     if (run_dir / LAST).exists():
         session.restore(run_dir / LAST)
     stopped = _fit(session, packed, valid, run_dir, log, stop)

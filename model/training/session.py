@@ -28,6 +28,7 @@ FORMAT: Final = 1
 class Progress:
     """Where the training stands; plain numbers, saved as they are."""
 
+    data: str = ""  # fingerprint of what is learnt from
     step: int = 0
     best_score: float | None = None
     best_epoch: int = 0
@@ -106,10 +107,11 @@ class Session:
         write_with(path, lambda file: torch.save(state, file))
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint of the same configuration (more epochs are allowed).
+        """Go on from a checkpoint of the same configuration (more epochs are allowed) and data.
 
         Raises CheckpointUnusable.
         """
+        data = self.progress.data
         state = read_checkpoint(path)
         theirs, ours = _config_of(state, path), self.config
         if _same_run(theirs) != _same_run(ours):
@@ -125,6 +127,10 @@ class Session:
             self.progress = Progress(**state["progress"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointUnusable(f"{path.name} does not hold a whole training") from error
+        if self.progress.data != data:
+            raise CheckpointUnusable(
+                "the training data changed since the run began: a resumed run would be of neither"
+            )
 
 
 def load_judged(path: Path, device: torch.device) -> tuple[Config, Skeleton, Learner]:
@@ -164,8 +170,8 @@ def _config_of(state: dict[str, Any], path: Path) -> Config:
 
 def generator_for(device: torch.device, seed: int, *position: int) -> torch.Generator:
     """A generator that depends on the seed and a position in the training alone."""
-    mixed = seed
-    for number in position:
+    mixed = 0
+    for number in (seed, *position):
         # splitmix64's constants: neighbouring positions get unrelated seeds
         mixed = ((mixed ^ (number + 0x9E3779B97F4A7C15)) * 0xBF58476D1CE4E5B9) % 2**63
         mixed ^= mixed >> 31
