@@ -49,6 +49,9 @@ class ServedModels:
         self._others: OrderedDict[tuple[str, int], Served] = OrderedDict()
         self._changing = threading.Lock()  # of the two above, never held while loading
         self._loading = threading.Lock()  # one at a time: a load takes memory and all cores
+        # What the registry said and what is set belong together: a look that began before a
+        # promotion must not set the old version after it.
+        self._refreshing = threading.Lock()
 
     def production(self) -> Served:
         """The student that answers when none is asked for. Raises NotReady."""
@@ -92,6 +95,10 @@ class ServedModels:
 
         One that cannot be loaded leaves the old one in place; it is tried again later.
         """
+        with self._refreshing:
+            self._refresh()
+
+    def _refresh(self) -> None:
         try:
             wanted = self._registry.production()
             key = (wanted.model, wanted.version)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from model.config import load_config
 from service.app import create_app
 from service.settings import ServiceSettings
 from worker.store import Claim, State
@@ -90,7 +91,7 @@ def test_a_job_tells_all_that_it_will_do(client: TestClient) -> None:
     job = client.post("/jobs", json=TINY).json()
 
     assert job["config"] == TINY["config"]
-    assert job["resolved"]["training"]["epochs"] == 12
+    assert job["resolved"] == load_config(TINY["config"]).model_dump(mode="json")
     assert [step["new"] for step in job["history"]] == ["queued"]
     assert job["actions"] == ["cancel"]
     assert job["metrics"] == {"latest": None, "best": None, "history": []}

@@ -179,3 +179,35 @@ def test_another_replica_notices_a_promotion(
         else:
             pytest.fail("the replica still serves the old version")
     client.post("/models/glow/versions/1/promote")
+
+
+def test_a_look_that_began_before_a_promotion_does_not_undo_it(
+    client: TestClient, add_student: Callable[[str, float], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch may have read the old version just before; it must not set it afterwards."""
+    version = add_student("branch1", 9.0)
+    registry = client.app.state.context.stores.registry  # type: ignore[attr-defined]
+    models = client.app.state.context.models  # type: ignore[attr-defined]
+    read, go_on, real = threading.Event(), threading.Event(), registry.production
+
+    def slow_at_first() -> object:
+        found = real()
+        if not read.is_set():
+            read.set()
+            go_on.wait(10)
+        return found
+
+    monkeypatch.setattr(registry, "production", slow_at_first)
+    look = threading.Thread(target=models.refresh)
+    look.start()
+    assert read.wait(10)
+    promotion = threading.Thread(
+        target=client.post, args=[f"/models/glow/versions/{version}/promote"]
+    )
+    promotion.start()
+    promotion.join(1)
+    go_on.set()
+    promotion.join()
+    look.join()
+
+    assert models.production().version == version
