@@ -37,7 +37,7 @@ serve: $(READY)
 # Networks of tests are tiny: a second thread for each of many processes only gets in the way.
 test: export OMP_NUM_THREADS ?= 1
 test: $(READY)-test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)-test
 	$(BIN)/ruff format --check .
