@@ -107,6 +107,9 @@ class Predictor:
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
+        if provider != "cpu":
+            # CUDA's libraries come from pip and lie where the system's loader does not look.
+            onnxruntime.preload_dlls(directory="")
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=[wanted])
         except Exception as error:  # ONNX Runtime's own kinds share no base class

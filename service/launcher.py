@@ -124,8 +124,11 @@ class _Launcher:
                 child.kill()
             return
         self._stopping = True
-        self._say("stopping; a job in work saves a checkpoint and goes on at the next start")
         self._server.should_exit = True
+        with contextlib.suppress(
+            OSError
+        ):  # whoever read our output may be gone: we end all the same
+            self._say("stopping; a job in work saves a checkpoint and goes on at the next start")
         for child in self._children:
             if child.name == "worker":  # while the last requests are answered
                 child.ask_to_end()
