@@ -17,11 +17,13 @@ class BranchMaps:
     branches: B tensors `[S_b, N, K, h, w]`, the stacks of each branch in order.
     shared: `[S_0, N, K, h, w]`, maps of the stacks that all branches share; S_0 may be 0.
     features: `[N, F, h, w]`, the stem's, which the FAU looks at.
+    branch_features: B tensors `[N, W_b, h, w]`, what each branch's last map is read from.
     """
 
     branches: tuple[Tensor, ...]
     shared: Tensor
     features: Tensor
+    branch_features: tuple[Tensor, ...]
 
     @property
     def last(self) -> Tensor:
@@ -54,10 +56,15 @@ class MultiBranch(nn.Module):
     def forward(self, image: Tensor) -> BranchMaps:
         """image: RGB `[N, 3, H, W]`, uint8 or float, values 0…255."""
         features = self.stem(image)
-        x, shared = _through(self.shared, features)
-        branches = tuple(torch.stack(branch(x)) for branch in self.branches)
-        empty = branches[0][:0]
-        return BranchMaps(branches, torch.stack(shared) if shared else empty, features)
+        x, _, shared = _through(self.shared, features)
+        answers = [branch(x) for branch in self.branches]
+        branches = tuple(torch.stack(maps) for _, maps in answers)
+        return BranchMaps(
+            branches=branches,
+            shared=torch.stack(shared) if shared else branches[0][:0],
+            features=features,
+            branch_features=tuple(read for read, _ in answers),
+        )
 
     def cut(self, branch: int) -> "Student":
         """One branch with what it stands on; shares the weights."""
@@ -81,9 +88,10 @@ class Branch(nn.Module):
             Stack(depth, width, joints, last=s == stacks - 1) for s in range(stacks)
         )
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """x `[N, F, h, w]` to S maps `[N, K, h, w]`."""
-        return _through(self.stacks, self.enter(x))[1]
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """x `[N, F, h, w]` to the last features `[N, W, h, w]` and S maps `[N, K, h, w]`."""
+        _, y, maps = _through(self.stacks, self.enter(x))
+        return y, maps
 
 
 class Student(nn.Module):
@@ -95,14 +103,15 @@ class Student(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """image `[N, 3, H, W]` of 0…255 to the branch's last map `[N, K, h, w]`."""
-        x, _ = _through(self.shared, self.stem(image))
-        last: Tensor = self.branch(x)[-1]
-        return last
+        x, _, _ = _through(self.shared, self.stem(image))
+        maps: list[Tensor] = self.branch(x)[1]
+        return maps[-1]
 
 
-def _through(stacks: nn.ModuleList, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-    maps = []
+def _through(stacks: nn.ModuleList, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """What the next stack takes, the last stack's features, and every stack's map."""
+    y, maps = x, []
     for stack in stacks:
-        x, z = stack(x)
+        x, y, z = stack(x)
         maps.append(z)
-    return x, maps
+    return x, y, maps

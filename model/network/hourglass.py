@@ -84,10 +84,10 @@ class Stack(nn.Module):
         self.merge_features = None if last else nn.Conv2d(width, width, 1)
         self.merge_score = None if last else nn.Conv2d(joints, width, 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x `[N, W, h, w]` to (what the next stack takes, map Z `[N, K, h, w]`)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x `[N, W, h, w]` to (what the next stack takes, features Y, map Z `[N, K, h, w]`)."""
         y = self.features(self.hourglass(x))
         z: Tensor = self.score(y)
         if self.merge_features is None or self.merge_score is None:
-            return x, z
-        return x + self.merge_features(y) + self.merge_score(z), z
+            return x, y, z
+        return x + self.merge_features(y) + self.merge_score(z), y, z

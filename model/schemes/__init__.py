@@ -5,7 +5,7 @@ into the ensemble that is evaluated beside the branches.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from model.config import Config
 from model.schemes.base import Losses, Scheme
@@ -14,9 +14,9 @@ from model.schemes.okdhp import Okdhp
 
 __all__ = ["SCHEMES", "Losses", "Scheme", "build_scheme"]
 
-SCHEMES: Final[Mapping[str, type[Scheme]]] = {"none": Alone, "okdhp": Okdhp}
+SCHEMES: Final[Mapping[str, type[Scheme[Any]]]] = {"none": Alone, "okdhp": Okdhp}
 
 
-def build_scheme(config: Config, joints: int) -> Scheme:
+def build_scheme(config: Config, joints: int) -> Scheme[Any]:
     """The scheme that the configuration names."""
     return SCHEMES[config.scheme.name](config, joints)

@@ -2,11 +2,16 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar, cast
 
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from model.config import Config
 from model.network import BranchMaps
+
+Options = TypeVar("Options", bound=BaseModel)
+"""A scheme's part of the configuration."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +36,29 @@ class Losses:
         }
 
 
-class Scheme(nn.Module, ABC):
+class Scheme(nn.Module, ABC, Generic[Options]):
     """Built from the configuration and the number of joints; may have weights of its own."""
+
+    teacher: Literal["none", "average", "run"] = "none"
+    """Whose maps `forward` is handed: nobody's, the averaged twin's, or another run's."""
 
     def __init__(self, config: Config, joints: int) -> None:
         super().__init__()
-        self.config = config.scheme
+        self.options = cast(Options, config.scheme)
         self.term = config.target.term
 
     @abstractmethod
-    def forward(self, maps: BranchMaps, target: Tensor, seen: Tensor, ramp: float) -> Losses:
-        """target `[N, K, h, w]`; seen `[N, K]`, 0 or 1; ramp: r(epoch), 0…1."""
+    def forward(
+        self,
+        maps: BranchMaps,
+        target: Tensor,
+        seen: Tensor,
+        ramp: float,
+        teacher: Tensor | None = None,
+    ) -> Losses:
+        """target `[N, K, h, w]`; seen `[N, K]`, 0…1: how far the joint's label is believed;
+        ramp: r(epoch), 0…1; teacher `[N, K, h, w]`: what `self.teacher` asks for, no gradient.
+        """
 
     @abstractmethod
     def ensemble(self, maps: BranchMaps) -> Tensor:

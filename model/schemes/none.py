@@ -2,15 +2,23 @@
 
 from torch import Tensor
 
+from model.config.scheme import NoneConfig
 from model.losses import label_loss
 from model.network import BranchMaps
 from model.schemes.base import Losses, Scheme
 
 
-class Alone(Scheme):
+class Alone(Scheme[NoneConfig]):
     """No branch sees another; the ensemble, evaluated only, is the branches' mean."""
 
-    def forward(self, maps: BranchMaps, target: Tensor, seen: Tensor, ramp: float) -> Losses:
+    def forward(
+        self,
+        maps: BranchMaps,
+        target: Tensor,
+        seen: Tensor,
+        ramp: float,
+        teacher: Tensor | None = None,
+    ) -> Losses:
         label = label_loss(maps.every, target, seen, self.term)
         zero = label.new_zeros(())
         return Losses(label=label, ensemble=zero, distill=zero)

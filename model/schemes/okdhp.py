@@ -7,23 +7,31 @@ unlabelled joints are in no term; the target may be detached (`scheme.detach`, t
 from torch import Tensor
 
 from model.config import Config
+from model.config.scheme import OkdhpConfig
 from model.losses import distillation_loss, label_loss
 from model.network import BranchMaps, FeatureAggregation
 from model.schemes.base import Losses, Scheme
 
 
-class Okdhp(Scheme):
+class Okdhp(Scheme[OkdhpConfig]):
     """Σ gt(Z, G) + λ_ens · gt(T, G) + λ_kd · r · Σ KL(σ_τ(T) ‖ σ_τ(Z))."""
 
     def __init__(self, config: Config, joints: int) -> None:
         super().__init__(config, joints)
         network = config.network
         self.fau = FeatureAggregation(
-            config.scheme.fau, network.width, len(network.branches), joints
+            self.options.fau, network.width, len(network.branches), joints
         )
 
-    def forward(self, maps: BranchMaps, target: Tensor, seen: Tensor, ramp: float) -> Losses:
-        ours = self.config
+    def forward(
+        self,
+        maps: BranchMaps,
+        target: Tensor,
+        seen: Tensor,
+        ramp: float,
+        teacher: Tensor | None = None,
+    ) -> Losses:
+        ours = self.options
         ensemble = self.ensemble(maps)
         every = maps.every
         distill = distillation_loss(

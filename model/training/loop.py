@@ -119,7 +119,7 @@ def train_step(loop: Loop, chosen: Tensor, epoch: int) -> Losses:
     with session.autocast():
         maps = session.learner.network(images)
         losses: Losses = session.learner.scheme(
-            maps, target, joints_crop[..., 2], ramp_up(epoch, config.scheme.ramp_epochs)
+            maps, target, joints_crop[..., 2], ramp_up(epoch, config.ramp_epochs)
         )
     session.optimizer.zero_grad(set_to_none=True)
     session.scaler.scale(losses.total).backward()

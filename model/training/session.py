@@ -40,7 +40,7 @@ class Progress:
 class Learner(nn.Module):
     """The students and what teaches them: the two parts that have weights."""
 
-    def __init__(self, network: MultiBranch, scheme: Scheme) -> None:
+    def __init__(self, network: MultiBranch, scheme: Scheme[Any]) -> None:
         super().__init__()
         self.network, self.scheme = network, scheme
 
@@ -144,7 +144,8 @@ def load_judged(path: Path, device: torch.device) -> tuple[Config, Skeleton, Lea
         learner.load_state_dict(state["judged"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointUnusable(f"{path.name} does not hold a whole network") from error
-    return config, skeleton, learner.to(device).eval().requires_grad_(False)
+    learner.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return config, skeleton, learner.eval().requires_grad_(False)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

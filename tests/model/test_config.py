@@ -85,6 +85,35 @@ def test_the_papers_preset_holds_the_published_values():
     assert config.evaluation.metric == "pckh@0.5"
 
 
+def test_another_scheme_keeps_what_it_shares_and_takes_the_rest_from_its_paper():
+    """A fair comparison changes the scheme and nothing else."""
+    config = load_config({"preset": "tiny", "scheme": {"name": "one", "lambda_ens": 2}})
+
+    scheme = config.scheme
+    assert (scheme.name, scheme.lambda_ens, scheme.lambda_kd) == ("one", 2.0, 1.0)
+    assert (scheme.temperature, scheme.ramp_epochs) == (3.0, 2.0)
+
+
+def test_an_option_of_another_scheme_is_refused_with_those_of_this_one():
+    """`dml` has no FAU: what is said of one would be ignored in silence."""
+    fault = fault_of({"preset": "tiny", "scheme": {"name": "dml", "fau": {"hidden": 8}}})
+
+    assert (fault.where, fault.problem) == ("scheme.fau", "unknown key")
+    assert fault.accepted == (
+        "average_teacher, kl_mean, lambda_kd, name, ramp_epochs, temperature, weigh_by_fit"
+    )
+
+
+def test_a_ramp_that_is_not_given_is_the_papers_share_of_the_run():
+    """60 of 140 epochs, also where the run is shorter."""
+    config = load_config(
+        {"data": SOURCES, "network": {"branches": [{}, {}]}, "training": {"epochs": 14}}
+    )
+
+    assert config.scheme.ramp_epochs is None
+    assert config.ramp_epochs == pytest.approx(6)
+
+
 def test_overrides_are_laid_over_the_preset():
     """Mappings merge key by key; a list is one value and replaces."""
     config = load_config(
@@ -159,13 +188,19 @@ def test_all_faults_are_told_at_once():
     [
         ("training.epochs=0", "training.epochs", "greater than or equal to 1"),
         ("training.epochs=2.5", "training.epochs", "a valid integer"),
-        ("training.batch_size=-1", "training.batch_size", "greater than or equal to 1"),
+        ("training.batch_size=-1", "training.batch_size", "greater than or equal to 0"),
         ("optim.lr=.nan", "optim.lr", ""),
         ("optim.lr=.inf", "optim.lr", ""),
         ("optim.schedule=linear", "optim.schedule", "'step' or 'cosine'"),
         ("target.sigma_cells=0", "target.sigma_cells", "greater than 0"),
         ("scheme.temperature=0", "scheme.temperature", "greater than 0"),
-        ("scheme.name=okhdp", "scheme.name", "'okdhp' or 'none'"),
+        (
+            "scheme.name=okhdp",
+            "scheme.name",
+            "'none', 'mean', 'okdhp', 'dml', 'one', 'okddip', 'fpd'",
+        ),
+        ("scheme.name=3", "scheme.name", "'okdhp'"),
+        ("scheme.fau.hidden=0", "scheme.fau.hidden", "greater than or equal to 1"),
         ("augment.flip=1.5", "augment.flip", "less than or equal to 1"),
         ("network.branches=[]", "network.branches", "at least 1 item"),
         ("network.branches=[{stacks: 0}]", "network.branches[0].stacks", ""),
@@ -205,6 +240,12 @@ def test_an_impossible_value_gets_its_path_and_what_is_accepted(
             ["training.batch_size=1", "data.crop_px=[32,32]"],
             "leave batch normalisation one value at network.depth 3",
         ),
+        (
+            ["scheme.average_teacher=true", "training.ema_decay=0"],
+            "needs training.ema_decay above 0",
+        ),
+        (["scheme.name=dml", "network.branches=[{}]"], "scheme.name dml needs two"),
+        (["training.accumulate=32"], "cannot be split into training.accumulate 32 parts"),
         (["export.branch=third"], "'third': accepted: branch0, branch1, best, all"),
     ],
 )

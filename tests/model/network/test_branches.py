@@ -57,7 +57,7 @@ def test_every_branch_and_stack_has_a_map_by_name_of_axis(
 def test_the_last_maps_are_the_branches_last():
     """What the published index misses at four stacks."""
     z = torch.arange(7.0).view(7, 1, 1, 1, 1)
-    maps = BranchMaps((z[:4], z[4:5], z[5:]), z[:0], torch.zeros(1, 8, 1, 1))
+    maps = BranchMaps((z[:4], z[4:5], z[5:]), z[:0], torch.zeros(1, 8, 1, 1), ())
 
     assert maps.last.flatten().tolist() == [3, 4, 6]
     assert maps.every.flatten().tolist() == [0, 1, 2, 3, 4, 5, 6]

@@ -26,6 +26,7 @@ NETWORKS: dict[str, tuple[list[dict[str, int]], int]] = {
     "shared": ([{"stacks": 2}] * 3, SHARED),
     "shared, unbalanced": ([{"stacks": 1}, {"stacks": 3}], SHARED),
 }
+OPTIONS = {"okdhp": {"detach": False, "fau": {"hidden": 6}}}
 TERMS = ("mse", "ce")
 every_network = pytest.mark.parametrize("network", NETWORKS)
 every_scheme = pytest.mark.parametrize("scheme", SCHEMES)
@@ -41,7 +42,7 @@ def make(scheme: str, network: str, term: str = "mse", **changes: object) -> Con
                 "width": 8, "depth": 1, "branches": branches, "shared_stacks": shared,
             },
             "target": {"term": term},
-            "scheme": {"name": scheme, "detach": False, "fau": {"hidden": 6}} | changes,
+            "scheme": {"name": scheme} | OPTIONS.get(scheme, {}) | changes,
         }
     )  # fmt: skip
 
@@ -57,6 +58,9 @@ def draw(config: Config, people: int = N, *, seed: int = 0) -> BranchMaps:
         branches=tuple(leaf(b.stacks, people, K, *SIZE) for b in config.network.branches),
         shared=leaf(config.network.shared_stacks, people, K, *SIZE),
         features=leaf(people, config.network.width, *SIZE),
+        branch_features=tuple(
+            leaf(people, b.width or config.network.width, *SIZE) for b in config.network.branches
+        ),
     )
 
 

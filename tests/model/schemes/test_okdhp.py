@@ -14,13 +14,16 @@ from model.schemes.okdhp import Okdhp
 N, K, SIZE = 2, 3, (8, 8)
 
 
+PUBLISHED = {"lambda_ens": 6, "lambda_kd": 5, "kl_mean": "pixels"}
+
+
 def make(**scheme: object) -> Config:
     return load_config(
         {
             "preset": "tiny",
             "network": {"width": 8, "branches": [{"stacks": 2}, {"stacks": 1}]},
             "target": {"term": "mse"},
-            "scheme": {"lambda_ens": 6, "lambda_kd": 5, "kl_mean": "pixels"} | scheme,
+            "scheme": PUBLISHED | scheme if scheme.get("name") != "none" else scheme,
         }
     )
 
@@ -32,7 +35,7 @@ def draw() -> BranchMaps:
         return torch.randn(*shape, generator=generator).requires_grad_()
 
     maps = tuple(leaf(stacks, N, K, *SIZE) for stacks in (2, 1))
-    return BranchMaps(maps, maps[0][:0], leaf(N, 8, *SIZE))
+    return BranchMaps(maps, maps[0][:0], leaf(N, 8, *SIZE), ())
 
 
 TARGET = render(torch.full((N, K, 2), 3.5), SIZE, 1.0)

@@ -148,7 +148,7 @@ def test_more_epochs_go_on_where_fewer_ended(make_config, tmp_path: Path):
     people = open_mixture(make_config().data.train, MPII16)
 
     def trained(epochs: int, path: Path | None = None) -> Session:
-        config = make_config(f"training.epochs={epochs}")
+        config = make_config(f"training.epochs={epochs}", "scheme.ramp_epochs=60")
         session = Session(config, MPII16, torch.device("cpu"))
         if path is not None:
             session.restore(path)
