@@ -83,11 +83,14 @@ class Job(Table):
         Index("jobs_by_state", "state", "id"),
         Index("jobs_by_kind", "kind", "id"),
         Index("jobs_by_lease", "lease_expires_at"),
+        Index("jobs_by_parent", "parent_id", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     """A UUID of version 7: later jobs sort after earlier ones."""
     kind: Mapped[str] = mapped_column(String(32))
+    parent_id: Mapped[str | None] = mapped_column(String(36))
+    """The job that it is a part of; that one waits until all its parts have ended."""
     state: Mapped[State]
     config: Mapped[dict[str, Any]]
     """As it was posted."""
@@ -184,6 +187,8 @@ class Version(Table):
     sha256: Mapped[str] = mapped_column(String(64))
     card: Mapped[dict[str, Any]]
     metrics: Mapped[dict[str, Any]]
+    receipt: Mapped[dict[str, Any] | None]
+    """The evidence, as `model.receipt` wrote it; None for a file that came without."""
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     created_at: Mapped[float]
 

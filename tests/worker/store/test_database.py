@@ -6,16 +6,29 @@ import time
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from worker.errors import StoreUnusable
-from worker.store import Database, open_database
+from worker.store import Database, JobStore, open_database
+from worker.store import database as database_file
 from worker.store.database import now
 from worker.store.tables import Artifact, Model, Table
 
+MIGRATIONS = Path(database_file.__file__).with_name("migrations")
+JOB_OF_0001 = (
+    "INSERT INTO jobs (id, kind, state, config, resolved, attempt, lost, created_at, "
+    "cancel_requested, event_seq, body_sha256) "
+    "VALUES ('j', 'distill', 'queued', '{}', '{}', 0, 0, 1.0, false, 0, 'x')"
+)
+STEP_OF_0001 = (
+    "INSERT INTO job_transitions (id, job_id, at, new, attempt, reason) "
+    "VALUES (1, 'j', 1.0, 'queued', 0, 'posted')"
+)
 OPEN = "import sys; from worker.store import open_database; open_database(sys.argv[1]).close()"
 
 
@@ -50,6 +63,25 @@ def test_opening_again_changes_nothing(database: Database, database_url: str) ->
     with again.reading() as session:
         assert session.get(Model, "kept") is not None
     again.close()
+
+
+def test_an_upgrade_keeps_what_an_older_program_wrote(database_url: str) -> None:
+    """SQLite's way to change a table could take along the rows that refer to it."""
+    older = Database(database_url)
+    with older.engine.begin() as connection:
+        config = AlembicConfig()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text(JOB_OF_0001))
+        connection.execute(text(STEP_OF_0001))
+    older.upgrade()
+
+    jobs = JobStore(older)
+
+    assert jobs.get("j").parent_id is None
+    assert [step.reason for step in jobs.history("j")] == ["posted"]
+    older.close()
 
 
 def test_a_database_of_a_newer_program_is_refused(database: Database) -> None:
