@@ -32,7 +32,10 @@ class Mixture:
 
 
 def open_source(source: SourceConfig) -> LabelledSet:
-    """The set in its own skeleton. Raises DatasetError."""
+    """The set in its own skeleton: `people` of its people, those after the first `skip`.
+
+    Raises DatasetError, where nobody is left too.
+    """
     if source.format is None:
         raise DatasetError(str(source.dataset), None, "the data set's name was not resolved")
     if source.format == "synthetic":
@@ -40,14 +43,22 @@ def open_source(source: SourceConfig) -> LabelledSet:
         return LabelledSet(
             name="synthetic",
             skeleton=MPII16,
-            people=draw_people(count, seed=source.seed, size_px=source.size_px),
-            source=f"synthetic, {count} figures of seed {source.seed}",
+            people=draw_people(count, first=source.skip, seed=source.seed, size_px=source.size_px),
+            source=f"synthetic, {count} figures of seed {source.seed} from {source.skip} on",
         )
     assert source.path is not None  # SourceConfig demands it
     labelled = READERS[source.format](source.path, source.split)
     if not labelled.people:
         raise DatasetError(source.path.name, None, "holds no labelled person")
-    return replace(labelled, people=list(islice(labelled.people, source.people)))
+    end = None if source.people is None else source.skip + source.people
+    taken = list(islice(labelled.people, source.skip, end))
+    if not taken:
+        raise DatasetError(
+            labelled.name,
+            None,
+            f"skip {source.skip} leaves nobody of {len(labelled.people)} people",
+        )
+    return replace(labelled, people=taken)
 
 
 def skeleton_of(name: str, sources: Sequence[SourceConfig]) -> Skeleton:

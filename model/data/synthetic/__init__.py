@@ -32,20 +32,21 @@ _BURIED: Final = {
 
 
 def draw_people(
-    count: int, *, seed: int, size_px: int = 192, skeleton: Skeleton = MPII16
+    count: int, *, seed: int, size_px: int = 192, skeleton: Skeleton = MPII16, first: int = 0
 ) -> list[Person]:
     """Draws `count` square pictures, `size_px` a side, of one person each.
 
     skeleton: any whose joints a figure has, as mpii16, coco17 and lsp14; the pictures are the
-    same for all. `visible` is 0 where the body itself or something in front hides a joint; a
-    joint outside the picture is not labelled. `head_px` is MPII's, 0.6 of the head box's diagonal.
+    same for all. first: the first person's number. `visible` is 0 where the body itself or
+    something in front hides a joint; a joint outside the picture is not labelled. `head_px` is
+    MPII's, 0.6 of the head box's diagonal.
 
     Raises ValueError when the skeleton has a joint that a figure does not have.
     """
     unknown = [name for name in skeleton.joints if _stem(name) not in _BURIED]
     if unknown:
         raise ValueError(f"a synthetic figure has no {', '.join(unknown)}")
-    return [_draw_person(seed, i, size_px, skeleton) for i in range(count)]
+    return [_draw_person(seed, i, size_px, skeleton) for i in range(first, first + count)]
 
 
 def _draw_person(seed: int, i: int, size_px: int, skeleton: Skeleton) -> Person:

@@ -89,6 +89,28 @@ def test_at_most_so_many_people_are_taken(tmp_path: Path, write_coco):
     assert [p.image.name for p in some.people] == ["1.png", "2.png"]
 
 
+def test_the_first_people_can_be_left_out(tmp_path: Path, write_coco):
+    """So that a set's end can be held out of what is learnt from: no person is in both."""
+    people = draw_people(5, seed=1, size_px=64, skeleton=COCO17)
+    write_coco(tmp_path / "some", people, COCO17)
+    whole = SourceConfig(format="coco", path=tmp_path / "some")
+
+    def names(**changes: int) -> list[str]:
+        return [p.image.name for p in open_source(whole.model_copy(update=changes)).people]
+
+    assert names(people=3) + names(skip=3) == names()
+    assert names(skip=1, people=2) == ["2.png", "3.png"]
+    with pytest.raises(DatasetError, match="skip 5 leaves nobody of 5 people"):
+        names(skip=5)
+
+
+def test_drawn_people_are_left_out_alike():
+    """Person i of a seed is always the same one."""
+    late = open_source(DRAWN.model_copy(update={"skip": 2, "people": 1})).people
+
+    np.testing.assert_array_equal(late[0].pixels, open_source(DRAWN).people[2].pixels)
+
+
 def test_a_set_without_any_joint_of_the_skeleton_is_refused(tmp_path: Path, write_coco):
     """It would train on nothing, silently."""
     toes = Skeleton("toes", ("left_toe", "right_toe"), (), (0.1, 0.1), {})
