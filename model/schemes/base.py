@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from model.config import Config
+from model.losses import Whole
 from model.network import BranchMaps
 
 Options = TypeVar("Options", bound=BaseModel)
@@ -55,9 +56,12 @@ class Scheme(nn.Module, ABC, Generic[Options]):
         seen: Tensor,
         ramp: float,
         teacher: Tensor | None = None,
+        whole: Whole | None = None,
     ) -> Losses:
         """target `[N, K, h, w]`; seen `[N, K]`, 0…1: how far the joint's label is believed;
-        ramp: r(epoch), 0…1; teacher `[N, K, h, w]`: what `self.teacher` asks for, no gradient.
+        ramp: r(epoch), 0…1; teacher `[N, K, h, w]`: what `self.teacher` asks for, no gradient;
+        whole: what every mean is taken over, where these N people are a part of a step's batch
+        (on another device, or one part after another); the parts' losses add up to the whole's.
         """
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from model.config.scheme import NoneConfig
-from model.losses import label_loss
+from model.losses import Whole, label_loss
 from model.network import BranchMaps
 from model.schemes.base import Losses, Scheme
 
@@ -18,8 +18,9 @@ class Alone(Scheme[NoneConfig]):
         seen: Tensor,
         ramp: float,
         teacher: Tensor | None = None,
+        whole: Whole | None = None,
     ) -> Losses:
-        label = label_loss(maps.every, target, seen, self.term)
+        label = label_loss(maps.every, target, seen, self.term, whole)
         zero = label.new_zeros(())
         return Losses(label=label, ensemble=zero, distill=zero)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.config import Config
 from model.config.scheme import OkdhpConfig
-from model.losses import distillation_loss, label_loss
+from model.losses import Whole, distillation_loss, label_loss
 from model.network import BranchMaps, FeatureAggregation
 from model.schemes.base import Losses, Scheme
 
@@ -30,6 +30,7 @@ class Okdhp(Scheme[OkdhpConfig]):
         seen: Tensor,
         ramp: float,
         teacher: Tensor | None = None,
+        whole: Whole | None = None,
     ) -> Losses:
         ours = self.options
         ensemble = self.ensemble(maps)
@@ -40,10 +41,11 @@ class Okdhp(Scheme[OkdhpConfig]):
             seen,
             temperature=ours.temperature,
             mean=ours.kl_mean,
+            whole=whole,
         )
         return Losses(
-            label=label_loss(every, target, seen, self.term),
-            ensemble=ours.lambda_ens * label_loss(ensemble[None], target, seen, self.term),
+            label=label_loss(every, target, seen, self.term, whole),
+            ensemble=ours.lambda_ens * label_loss(ensemble[None], target, seen, self.term, whole),
             distill=ours.lambda_kd * ramp * distill,
         )
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.heatmaps import Term, render
-from model.losses import distillation_loss, label_loss
+from model.losses import Whole, distillation_loss, label_loss
 
 S, N, K, h, w = 3, 2, 4, 6, 5
 SEEN = torch.tensor([[1.0, 1, 0, 1], [1, 0, 1, 1]])
@@ -221,3 +221,27 @@ def test_a_batch_without_any_label_costs_nothing(term: Term):
     assert loss.item() == 0.0
     assert maps.grad is not None
     assert not maps.grad.any()
+
+
+# Parts of a batch
+
+
+@pytest.mark.parametrize("cuts", [[1, 4], [2, 3], [1, 1, 2, 1]])
+@pytest.mark.parametrize("form", ["mse", "ce", "pixels", "joints"])
+def test_the_losses_of_parts_add_up_to_the_wholes(form: str, cuts: list[int]):
+    """On several devices, and one part after another: labels are spread unevenly, people too."""
+    people = sum(cuts)
+    maps, other = noise(S, people, K, h, w), noise(people, K, h, w, seed=1)
+    seen = torch.linspace(-1, 1, people * K).clamp(min=0).view(people, K)
+
+    def loss(rows: slice, whole: Whole | None) -> Tensor:
+        ours, theirs, believed = maps[:, rows], other[rows], seen[rows]
+        if form in ("mse", "ce"):
+            return label_loss(ours, theirs.sigmoid(), believed, form, whole)  # type: ignore[arg-type]
+        return kl(ours, theirs, believed, mean=form, whole=whole)
+
+    ends = [sum(cuts[: i + 1]) for i in range(len(cuts))]
+    parts = [slice(end - cut, end) for end, cut in zip(ends, cuts, strict=True)]
+    total = sum(loss(part, Whole.of(seen)) for part in parts)
+
+    torch.testing.assert_close(total, loss(slice(None), None))
