@@ -3,8 +3,9 @@
 No torch: a deployed student is evaluated through the code that serves it.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,17 @@ from model.data.person import Person
 from model.data.readers import LabelledSet
 from model.geometry import Crop
 from model.metrics.ap import average_precision
-from model.metrics.pck import PckResult, head_px, pck, torso_px
+from model.metrics.pck import Hits, head_px, hits, pck, torso_px
 from model.predictor import Predictor
 from model.skeletons import Skeleton, joint_map
 
 BATCH = 64
+PCK_METRICS: Final[Mapping[str, tuple[str, float]]] = {
+    "pck@0.2": ("torso", 0.2),
+    "pckh@0.5": ("head", 0.5),
+    "pckh@0.1": ("head", 0.1),
+}
+"""Each metric's normaliser, and how many of it a found joint may be away."""
 
 
 def measure(
@@ -29,24 +36,12 @@ def measure(
     keypoints_img: `[P, K, 3]` in the model's `skeleton`; they are compared in the set's own one,
     over the joints that both have.
     """
-    taken = joint_map(skeleton, labelled.skeleton)
-    have = taken >= 0
-    found = np.zeros((len(labelled.people), len(labelled.skeleton), 3))
-    found[:, have] = keypoints_img[:, taken[have]]
-    truth = np.stack([p.joints_img for p in labelled.people]).astype(np.float64)
-    truth[:, ~have, 2] = 0
-
-    def at(normaliser: NDArray[np.float64], threshold: float) -> PckResult:
-        return pck(found[..., :2], truth, normaliser, threshold, labelled.skeleton)
-
+    found, truth = _compared(keypoints_img, skeleton, labelled)
     result: dict[str, Any] = {"people": len(labelled.people)}
-    torso = torso_px(truth, labelled.skeleton)
-    if np.isfinite(torso).any():
-        result["pck@0.2"] = at(torso, 0.2).to_json()
-    head = head_px(labelled.people, labelled.skeleton)
-    if np.isfinite(head).any():
-        result["pckh@0.5"] = at(head, 0.5).to_json()
-        result["pckh@0.1"] = at(head, 0.1).to_json()
+    for metric, (_, threshold) in PCK_METRICS.items():
+        size = _normaliser_px(metric, truth, labelled)
+        if np.isfinite(size).any():
+            result[metric] = pck(found, truth, size, threshold, labelled.skeleton).to_json()
     if all("area" in person.origin for person in labelled.people):
         result["AP"] = average_precision(
             found,
@@ -54,6 +49,40 @@ def measure(
             labelled.skeleton,
         )
     return result
+
+
+def hits_of(
+    keypoints_img: NDArray[np.float64], skeleton: Skeleton, labelled: LabelledSet, metric: str
+) -> Hits:
+    """What one of `PCK_METRICS` counts, person by person: `[P, K]` in the set's own skeleton.
+
+    keypoints_img: as `measure` takes it. Nothing is counted where the set lacks the normaliser.
+    """
+    found, truth = _compared(keypoints_img, skeleton, labelled)
+    size = _normaliser_px(metric, truth, labelled)
+    return hits(found, truth, size, PCK_METRICS[metric][1], labelled.skeleton)
+
+
+def _compared(
+    keypoints_img: NDArray[np.float64], skeleton: Skeleton, labelled: LabelledSet
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Answers and labels `[P, K, 3]` in the set's skeleton; only what both have is labelled."""
+    taken = joint_map(skeleton, labelled.skeleton)
+    have = taken >= 0
+    found = np.zeros((len(labelled.people), len(labelled.skeleton), 3))
+    found[:, have] = keypoints_img[:, taken[have]]
+    truth = np.stack([p.joints_img for p in labelled.people]).astype(np.float64)
+    truth[:, ~have, 2] = 0
+    return found, truth
+
+
+def _normaliser_px(
+    metric: str, truth: NDArray[np.float64], labelled: LabelledSet
+) -> NDArray[np.float64]:
+    """What a metric's distances are measured in, `[P]`; NaN where a person lacks it."""
+    if PCK_METRICS[metric][0] == "torso":
+        return torso_px(truth, labelled.skeleton)
+    return head_px(labelled.people, labelled.skeleton)
 
 
 def summary(result: dict[str, Any]) -> dict[str, float]:
@@ -90,12 +119,7 @@ def evaluate_student(
     """
     card = predictor.card
     crops, ways = exact_crops(labelled.people, card.size, card.padding)
-    found = np.concatenate(
-        [
-            predictor.infer(crops[i : i + BATCH], flip_test=flip_test)
-            for i in range(0, len(crops), BATCH)
-        ]
-    )
+    found = answers(predictor, crops, flip_test=flip_test)
     return {
         **measure(on_images(found, ways), card.skeleton, labelled),
         "protocol": protocol(
@@ -107,6 +131,18 @@ def evaluate_student(
             provider=predictor.provider,
         ),
     }
+
+
+def answers(
+    predictor: Predictor, crops: NDArray[np.uint8], *, flip_test: bool
+) -> NDArray[np.float32]:
+    """Keypoints `[P, K, 3]` of crops uint8 `[P, H, W, 3]`, in crop pixels."""
+    return np.concatenate(
+        [
+            predictor.infer(crops[i : i + BATCH], flip_test=flip_test)
+            for i in range(0, len(crops), BATCH)
+        ]
+    )
 
 
 def on_images(keypoints_crop: NDArray[np.float32], ways: list[Crop]) -> NDArray[np.float64]:

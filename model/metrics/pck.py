@@ -51,14 +51,22 @@ class PckResult:
         return asdict(self)
 
 
-def pck(
+@dataclass(frozen=True)
+class Hits:
+    """Which joints were found, bool `[N, K]`, and which of them are counted at all."""
+
+    found: NDArray[np.bool_]  # only where counted
+    counted: NDArray[np.bool_]
+
+
+def hits(
     points_img: NDArray[np.floating[Any]],
     joints_img: NDArray[np.floating[Any]],
     normaliser_px: NDArray[np.floating[Any]],
     threshold: float,
     skeleton: Skeleton,
-) -> PckResult:
-    """The percentage of joints no farther from their label than `threshold` normalisers.
+) -> Hits:
+    """The joints that are no farther from their label than `threshold` normalisers.
 
     points_img: `[N, K, 2]` predicted x, y, or more columns that are not looked at; a point that
     is not finite is wrong. joints_img: `[N, K, 3]` x, y and 1 where labelled. normaliser_px:
@@ -78,10 +86,23 @@ def pck(
     counted = (truth[:, :, 2] > 0) & known[:, None]  # [N, K]
     off = np.linalg.norm(points - truth[:, :, :2], axis=-1)  # [N, K] px
     off = off / np.where(known, size, 1)[:, None]
-    found = (off <= threshold) & counted  # NaN compares false: a missing point is wrong
+    return Hits((off <= threshold) & counted, counted)  # NaN compares false
 
-    hits, counts = found.sum(0), counted.sum(0)  # [K]
-    share = [100 * hit / count if count else None for hit, count in zip(hits, counts, strict=True)]
+
+def pck(
+    points_img: NDArray[np.floating[Any]],
+    joints_img: NDArray[np.floating[Any]],
+    normaliser_px: NDArray[np.floating[Any]],
+    threshold: float,
+    skeleton: Skeleton,
+) -> PckResult:
+    """The percentage of joints that `hits` finds, given the same. Raises ValueError as it does."""
+    of = hits(points_img, joints_img, normaliser_px, threshold, skeleton)
+    found, counted = of.found, of.counted
+    found_k, counts = found.sum(0), counted.sum(0)  # [K]
+    share = [
+        100 * hit / count if count else None for hit, count in zip(found_k, counts, strict=True)
+    ]
     per_joint = {
         joint: None if value is None else float(value)
         for joint, value in zip(skeleton.joints, share, strict=True)
@@ -91,7 +112,7 @@ def pck(
         """Over all counted joints: the joints' mean weighted by their counts."""
         rows = [skeleton.index(joint) for joint in joints]
         total = int(counts[rows].sum())
-        return 100 * int(hits[rows].sum()) / total if total else None
+        return 100 * int(found_k[rows].sum()) / total if total else None
 
     def spread(joints: Sequence[str]) -> tuple[float, float] | None:
         rows = [skeleton.index(joint) for joint in joints]
