@@ -1,13 +1,15 @@
 """Several students on one stem (OKDHP, ICCV 2021, section 3.1), and one of them cut out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from model.config import NetworkConfig
-from model.network.hourglass import Stack, Stem
+from model.network.hourglass import BLOCKS, Stack, Stem
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,16 @@ class MultiBranch(nn.Module):
     def __init__(self, config: NetworkConfig, joints: int) -> None:
         super().__init__()
         self.names = config.branch_names
-        self.stem = Stem(config.width)
+        block = BLOCKS[config.block]
+        stack = partial(Stack, depth=config.depth, joints=joints, block=block)
+        self.stem = Stem(config.width, block)
         self.shared = nn.ModuleList(
             # never `last`: a branch always follows
-            Stack(config.depth, config.width, joints, last=False)
+            stack(config.width, last=False)
             for _ in range(config.shared_stacks)
         )
         self.branches = nn.ModuleList(
-            Branch(config.width, branch.width or config.width, config.depth, branch.stacks, joints)
+            Branch(config.width, branch.width or config.width, branch.stacks, stack)
             for branch in config.branches
         )
 
@@ -81,12 +85,11 @@ class MultiBranch(nn.Module):
 class Branch(nn.Module):
     """S stacks of one width; another width than the stem's is entered by a 1×1 convolution."""
 
-    def __init__(self, inputs: int, width: int, depth: int, stacks: int, joints: int) -> None:
+    def __init__(self, inputs: int, width: int, stacks: int, stack: Callable[..., Stack]) -> None:
+        """stack: makes one from (width, last=…)."""
         super().__init__()
         self.enter = nn.Identity() if inputs == width else nn.Conv2d(inputs, width, 1)
-        self.stacks = nn.ModuleList(
-            Stack(depth, width, joints, last=s == stacks - 1) for s in range(stacks)
-        )
+        self.stacks = nn.ModuleList(stack(width, last=s == stacks - 1) for s in range(stacks))
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """x `[N, F, h, w]` to the last features `[N, W, h, w]` and S maps `[N, K, h, w]`."""

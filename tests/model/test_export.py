@@ -18,9 +18,11 @@ from model.data.synthetic import draw_people
 from model.export import export_student, parity
 from model.predictor import Card, Predictor
 from model.skeletons import COCO17, MPII16
+from model.training.checkpoints import load_judged
 from model.training.finish import export_branch
 from model.training.judge import keypoints
-from model.training.session import Learner, Session, load_judged
+from model.training.learner import Learner
+from model.training.session import Session
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 BRANCHES = ("wide", "slim")
@@ -167,14 +169,22 @@ def test_any_branch_of_a_run_can_be_exported_later(finished_run, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("term", "decoder"), [("mse", "dark"), ("mse", "quarter"), ("ce", "expectation")]
+    ("term", "decoder", "block"),
+    [
+        ("mse", "dark", "bottleneck"),
+        ("mse", "quarter", "separable"),
+        ("ce", "expectation", "separable"),
+    ],
 )
-def test_every_decoder_is_in_its_file(make_config, tmp_path: Path, term: str, decoder: str):
-    """And another number of joints, a mirror of their own, and shared stacks."""
+def test_every_decoder_is_in_its_file(
+    make_config, tmp_path: Path, term: str, decoder: str, block: str
+):
+    """And another number of joints, a mirror of their own, shared stacks, and either block."""
+    network = "width: 8, depth: 1, shared_stacks: 1, branches: [{name: only}]"
     config = make_config(
         f"target.term={term}",
         f"evaluation.decoder={decoder}",
-        "network={width: 8, depth: 1, shared_stacks: 1, branches: [{name: only}]}",
+        f"network={{{network}, block: {block}}}",
     )
     learner = Session(config, COCO17, torch.device("cpu")).judged.eval()
     with torch.no_grad():  # a fresh network's maps are flat: give them peaks

@@ -6,6 +6,8 @@ from torch import Tensor
 
 from model.config import BranchConfig, NetworkConfig, load_config
 from model.network import BranchMaps, MultiBranch
+from model.network.cost import student_cost
+from model.network.hourglass import Separable
 from model.skeletons import MPII16
 
 
@@ -14,10 +16,10 @@ def pictures(count: int, height: int, width: int) -> Tensor:
     return torch.randint(0, 256, (count, 3, height, width), generator=generator, dtype=torch.uint8)
 
 
-def config(*stacks: int, widths: tuple[int | None, ...] = (), **how: int) -> NetworkConfig:
+def config(*stacks: int, widths: tuple[int | None, ...] = (), **how: object) -> NetworkConfig:
     widths = widths or (None,) * len(stacks)
     branches = tuple(BranchConfig(stacks=s, width=w) for s, w in zip(stacks, widths, strict=True))
-    return NetworkConfig(**({"width": 8, "depth": 2} | how), branches=branches)
+    return NetworkConfig.model_validate({"width": 8, "depth": 2, "branches": branches} | how)
 
 
 NETWORKS = {
@@ -28,6 +30,7 @@ NETWORKS = {
     "widths": config(1, 2, widths=(12, None)),
     "shared": config(1, 2, shared_stacks=2),
     "eight": config(*[1] * 8),
+    "separable": config(1, 2, widths=(12, None), shared_stacks=1, block="separable"),
 }
 EACH = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS.keys())
 
@@ -84,6 +87,29 @@ def test_a_student_costs_what_a_student_costs():
     alone = build(config(1))
     assert small == sum(p.numel() for p in alone.parameters())
     assert small < large < sum(p.numel() for p in whole.parameters())
+
+
+@pytest.mark.parametrize("width", [32, 64, 96, 256])
+def test_separable_blocks_are_cheaper_at_every_width(width: int):
+    """Below six tenths of the multiplications, and of the parameters: what they are for."""
+    costs = []
+    for block in ("bottleneck", "separable"):
+        with torch.device("meta"):
+            net = MultiBranch(config(2, width=width, depth=4, block=block), 16)
+        costs.append(student_cost(net, 0, (128, 128)))
+
+    bottleneck, separable = costs
+    assert separable.macs < 0.6 * bottleneck.macs
+    assert separable.parameters < 0.6 * bottleneck.parameters
+
+
+def test_a_separable_block_mixes_neighbours_by_channel_and_channels_by_cell():
+    """The 3×3 convolution sees one channel each; the 1×1 is the only one that joins them."""
+    block = Separable(8, 12)
+
+    kernels = [m.weight.shape for m in block.body if isinstance(m, torch.nn.Conv2d)]
+    assert kernels == [(8, 1, 3, 3), (12, 8, 1, 1)]
+    assert block(torch.zeros(2, 8, 4, 4)).shape == (2, 12, 4, 4)
 
 
 @EACH
