@@ -22,8 +22,8 @@ class NetworkConfig(Part):
     depth: int = Field(4, ge=1, le=6, description="how often an hourglass halves its map")
     block: Literal["bottleneck", "separable"] = Field(
         "bottleneck",
-        description="of residuals: `bottleneck` is 1×1, 3×3, 1×1 as published, `separable` depthwise "
-        "3×3 and 1×1: cheaper at the same width",
+        description="of residuals: 1×1, 3×3, 1×1 as published, or depthwise 3×3 and 1×1, "
+        "which is cheaper at the same width",
     )
     shared_stacks: int = Field(0, ge=0, le=16)
     branches: tuple[BranchConfig, ...] = Field(min_length=1, max_length=8)
