@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from model.data.readers import READERS, LabelledSet
 from model.data.synthetic import draw_people
 from model.errors import DatasetError
 from model.skeletons import MPII16, SKELETONS, Skeleton, joint_map
+
+DRAWN: Final = 1000
+"""Figures of `synthetic` where their number is not given."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def open_source(source: SourceConfig) -> LabelledSet:
     if source.format is None:
         raise DatasetError(str(source.dataset), None, "the data set's name was not resolved")
     if source.format == "synthetic":
-        count = source.people or 1000
+        count = source.people or DRAWN
         return LabelledSet(
             name="synthetic",
             skeleton=MPII16,
@@ -59,6 +63,13 @@ def open_source(source: SourceConfig) -> LabelledSet:
             f"skip {source.skip} leaves nobody of {len(labelled.people)} people",
         )
     return replace(labelled, people=taken)
+
+
+def count_people(source: SourceConfig) -> int:
+    """How many `open_source` gives, without drawing anybody. Raises DatasetError."""
+    if source.format == "synthetic":
+        return source.people or DRAWN
+    return len(open_source(source).people)
 
 
 def skeleton_of(name: str, sources: Sequence[SourceConfig]) -> Skeleton:

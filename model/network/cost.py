@@ -1,20 +1,26 @@
 """What a network costs: the numbers that it learnt, and the multiplications of one crop.
 
-Counted are the multiply-accumulates of convolutions, linear layers and matrix products, which are
-half of what PyTorch's counter calls FLOPs; normalisation (folded into its convolution, or nearly
-free), activations, pooling, additions and the decoder are not. Papers of pose networks count so.
+Counted are the multiply-accumulates of convolutions and linear layers, which are half of what
+PyTorch's counter calls FLOPs; normalisation (folded into its convolution, or nearly free),
+activations, pooling, additions, losses and the decoder are not. Papers of pose networks count so.
 """
 
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.geometry import STRIDE
 from model.network.branches import MultiBranch
+
+_aten = torch.ops.aten
+_LAYERS: Final = (_aten.convolution, _aten.addmm, _aten.mm)
+"""Convolutions, and linear layers with and without a bias."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +56,25 @@ def learner_cost(network: MultiBranch, scheme: nn.Module, crop_px: tuple[int, in
         network, scheme = whole.children()
         maps = network(_crop(crop_px))
         K = maps.last.shape[2]
-        target = torch.empty(1, K, h, w, device="meta")
-        scheme(maps, target, torch.empty(1, K, device="meta"), 1.0, target)
+        target = torch.empty(1, K, h, w)
+        scheme(maps, target, torch.empty(1, K), 1.0, target)
 
     return _counted(nn.ModuleList([network, scheme]), answer)
 
 
 def _crop(crop_px: tuple[int, int]) -> Tensor:
-    return torch.empty(1, 3, *crop_px, device="meta")
+    return torch.empty(1, 3, *crop_px)
 
 
 def _counted(module: nn.Module, answer: Callable[[nn.Module], object]) -> Cost:
-    """Counted by shapes alone, on the device that holds no numbers: any size takes no time."""
+    """Counted by shapes alone, on tensors that hold no numbers: any size takes no time."""
     # In eval mode, since batch normalisation refuses to learn from one crop's smallest map.
-    shapes = copy.deepcopy(module).to("meta").eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        answer(shapes)
+    copied = copy.deepcopy(module).cpu().eval()
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    with fake, torch.no_grad(), FlopCounterMode(display=False) as counter:
+        answer(copied)
+    flops = counter.get_flop_counts()["Global"]
     return Cost(
         parameters=sum(p.numel() for p in module.parameters()),
-        macs=counter.get_total_flops() // 2,
+        macs=sum(flops.get(layer, 0) for layer in _LAYERS) // 2,
     )

@@ -51,7 +51,11 @@ def train(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the whole configuration and end.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the whole configuration as YAML, on stderr what it costs, and end.",
+        ),
     ] = False,
 ) -> None:
     """Distil a network's branches from your data, and export the best.
@@ -75,6 +79,9 @@ def train(
 
         tree = config.model_dump(mode="json")
         typer.echo(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), nl=False)
+        from service.cli.plan import tell_plan
+
+        tell_plan(config, device)
         return
     run_dir = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"
     from model.training.run import train as train_run

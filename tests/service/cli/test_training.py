@@ -168,3 +168,5 @@ def test_a_dry_run_prints_what_would_be_done(tmp_path: Path) -> None:
 
     assert "epochs: 3" in first.stdout
     assert second.stdout == first.stdout
+    assert "branch1, deployed" in first.stderr
+    assert "186 in 3 epochs" in first.stderr
