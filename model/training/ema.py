@@ -1,19 +1,22 @@
 """An exponentially averaged twin of a module."""
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+Twin = TypeVar("Twin", bound=nn.Module)
 
-class Average:
+
+class Average(Generic[Twin]):
     """Weights averaged with `decay`; buffers (BN's statistics) averaged alike, counters copied.
 
     The decay is warmed up as (1 + n) / (10 + n), so that early averages forget the random start.
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+    def __init__(self, module: Twin, decay: float) -> None:
+        self.module: Twin = copy.deepcopy(module).requires_grad_(False).eval()
         self.decay = decay
 
     @torch.no_grad()

@@ -23,9 +23,11 @@ from model.geometry import Crop
 from model.pictures import comparison, curves
 from model.predictor import Card, Predictor
 from model.skeletons import Skeleton
+from model.training.checkpoints import load_judged
 from model.training.events import EventLog
 from model.training.judge import keypoints
-from model.training.session import Learner, Progress, load_judged
+from model.training.learner import Learner
+from model.training.progress import Progress
 
 PICTURED = 12
 

@@ -10,9 +10,7 @@ from model.geometry import map_to_crop
 from model.heatmaps import decode, density
 from model.network import BranchMaps
 from model.skeletons import Skeleton
-from model.training.session import Learner
-
-ENSEMBLE = "ensemble"
+from model.training.learner import ENSEMBLE, Learner
 
 
 @torch.no_grad()

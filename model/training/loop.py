@@ -13,8 +13,10 @@ from model.errors import TrainingDiverged
 from model.geometry import STRIDE, crop_to_map
 from model.heatmaps import render
 from model.schemes import Losses
+from model.training.progress import add_parts, mean_parts
+from model.training.randomness import generator_for
 from model.training.schedules import lr_factor, ramp_up
-from model.training.session import Session, add_parts, generator_for, mean_parts
+from model.training.session import Session
 
 
 class Loop:
@@ -118,8 +120,9 @@ def train_step(loop: Loop, chosen: Tensor, epoch: int) -> Losses:
     )
     with session.autocast():
         maps = session.learner.network(images)
+        teacher = session.teacher(images) if session.teacher else None
         losses: Losses = session.learner.scheme(
-            maps, target, joints_crop[..., 2], ramp_up(epoch, config.ramp_epochs)
+            maps, target, joints_crop[..., 2], ramp_up(epoch, config.ramp_epochs), teacher
         )
     session.optimizer.zero_grad(set_to_none=True)
     session.scaler.scale(losses.total).backward()

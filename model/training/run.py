@@ -27,7 +27,8 @@ from model.evaluation import measure, on_images, summary
 from model.files import replaced, write_json
 from model.geometry import Crop
 from model.training.events import EventLog, Listener
-from model.training.judge import ENSEMBLE, keypoints
+from model.training.judge import keypoints
+from model.training.learner import ENSEMBLE
 from model.training.loop import Loop
 from model.training.session import Session
 
@@ -92,7 +93,11 @@ def _train(
     skeleton = skeleton_of(config.data.skeleton, config.data.train)
     people = open_mixture(config.data.train, skeleton)
     judged_on = open_mixture(config.data.valid, skeleton)
-    _describe(config, run_dir, people, judged_on, device)
+    session = Session(config, skeleton, device)
+    session.progress.data = people.fingerprint
+    if (run_dir / LAST).exists():
+        session.restore(run_dir / LAST)
+    _describe(session, run_dir, people, judged_on)
     log.write("log", level="info", message=f"cutting out {len(people.people)} people")
     packed = pack(
         people.people,
@@ -105,10 +110,6 @@ def _train(
         judged_on, *exact_crops(judged_on.people, config.data.crop_px, config.data.padding)
     )
 
-    session = Session(config, skeleton, device)
-    session.progress.data = people.fingerprint
-    if (run_dir / LAST).exists():
-        session.restore(run_dir / LAST)
     stopped = _fit(session, packed, valid, run_dir, log, stop)
     if stopped:
         return Outcome("stopped", {})
@@ -235,10 +236,9 @@ def _claim_folder(run_dir: Path, resume: bool) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
 
 
-def _describe(
-    config: Config, run_dir: Path, people: Mixture, valid: Mixture, device: torch.device
-) -> None:
+def _describe(session: Session, run_dir: Path, people: Mixture, valid: Mixture) -> None:
     """config.yaml and manifest.json: enough to do it again."""
+    config, device = session.config, session.device
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     with replaced(run_dir / "config.yaml") as file:
         file.write(text.encode())
@@ -254,6 +254,7 @@ def _describe(
             "seed": config.training.seed,
             "train": {"sources": people.sources, "fingerprint": people.fingerprint},
             "valid": {"sources": valid.sources, "fingerprint": valid.fingerprint},
+            "teacher": session.teacher.origin if session.teacher else None,
             "command": sys.argv,
         },
     )

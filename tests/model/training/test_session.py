@@ -10,7 +10,9 @@ import torch
 from model.config import Config
 from model.errors import CheckpointUnusable
 from model.skeletons import LSP14, MPII16, Skeleton
-from model.training.session import Session, generator_for, load_judged
+from model.training.checkpoints import load_judged
+from model.training.randomness import generator_for
+from model.training.session import Session
 
 CPU = torch.device("cpu")
 
