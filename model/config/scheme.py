@@ -41,7 +41,7 @@ class NoneConfig(Part):
     name: Literal["none"] = "none"
 
 
-class _Teaching(Part):
+class TeachingConfig(Part):
     """What every scheme with a KL between maps has."""
 
     RAMP_SHARE: ClassVar[float]
@@ -62,13 +62,10 @@ class _Teaching(Part):
         description="whether the KL of a person's joint counts less where the target "
         "is farther from the label than the branch is",
     )
-    average_teacher: bool = Field(
-        False, description="whether targets come from the averaged weights (training.ema_decay)"
-    )
 
 
-class _Ensemble(_Teaching):
-    """OKDHP's values, with its FAU or without."""
+class EnsembleConfig(TeachingConfig):
+    """Schemes in which the branches' ensemble teaches each; OKDHP's values."""
 
     RAMP_SHARE: ClassVar[float] = 60 / 140
 
@@ -76,22 +73,27 @@ class _Ensemble(_Teaching):
     lambda_kd: NotNegative = Field(5.0, description="weight of the KL to the ensemble")
     kl_mean: Literal["pixels", "joints"] = "pixels"
     detach: bool = Field(False, description="whether the target takes no gradient from the KL")
+    average_teacher: bool = Field(
+        False,
+        description="whether the target is the ensemble of the averaged weights "
+        "(training.ema_decay)",
+    )
 
 
-class MeanConfig(_Ensemble):
+class MeanConfig(EnsembleConfig):
     """The branches' mean teaches each: OKDHP without its FAU."""
 
     name: Literal["mean"] = "mean"
 
 
-class OkdhpConfig(_Ensemble):
+class OkdhpConfig(EnsembleConfig):
     """The FAU's ensemble teaches each branch."""
 
     name: Literal["okdhp"] = "okdhp"
     fau: FauConfig = FauConfig()
 
 
-class DmlConfig(_Teaching):
+class DmlConfig(TeachingConfig):
     """Deep Mutual Learning: branches teach each other."""
 
     RAMP_SHARE: ClassVar[float] = 0.0
@@ -99,24 +101,32 @@ class DmlConfig(_Teaching):
     name: Literal["dml"] = "dml"
 
 
-class OneConfig(_Teaching):
+class OneConfig(EnsembleConfig):
     """On-the-Fly Native Ensemble: one gate over branches."""
 
     RAMP_SHARE: ClassVar[float] = 80 / 300
 
     name: Literal["one"] = "one"
-    lambda_ens: NotNegative = Field(1.0, description="weight of the ensemble's own label term")
+    lambda_ens: NotNegative = 1.0
+    lambda_kd: NotNegative = 1.0
     temperature: float = Field(3.0, gt=0, le=100)
+    kl_mean: Literal["pixels", "joints"] = "joints"
+    detach: bool = True
 
 
-class OkddipConfig(_Teaching):
+class OkddipConfig(TeachingConfig):
     """Diverse peers with attention, and a group leader: the last branch."""
 
     RAMP_SHARE: ClassVar[float] = 80 / 300
 
     name: Literal["okddip"] = "okddip"
     temperature: float = Field(3.0, gt=0, le=100)
-    hidden: int = Field(64, ge=1, le=1024, description="length of the attention's vectors")
+    hidden: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="length of the attention's vectors; null for an eighth of network.width",
+    )
 
 
 class FpdConfig(Part):

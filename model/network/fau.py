@@ -11,7 +11,8 @@ class FeatureAggregation(nn.Module):
     """Weights over branches, for every person and joint, out of the stem's features.
 
     The published index picks other maps than the branches' last ones at four stacks; here the
-    heads stand one a branch, and the caller hands over the last maps by name.
+    heads stand one a branch, and the caller hands over the last maps by name. With
+    `weights: shared` a head says one number for all joints.
     """
 
     def __init__(self, config: FauConfig, width: int, branches: int, joints: int) -> None:
@@ -23,11 +24,13 @@ class FeatureAggregation(nn.Module):
             for m in range(config.transforms)
         )
         self.squeeze = nn.Linear(width, config.hidden)
-        self.heads = nn.ModuleList(nn.Linear(config.hidden, joints) for _ in range(branches))
+        self.joints = joints
+        numbers = joints if config.weights == "joint" else 1
+        self.heads = nn.ModuleList(nn.Linear(config.hidden, numbers) for _ in range(branches))
 
     def forward(self, features: Tensor) -> Tensor:
         """features `[N, F, h, w]` to weights float32 `[N, B, K]` that sum to 1 over B."""
         total = sum(transform(features) for transform in self.transforms)
         vector = self.squeeze(total.mean((-2, -1)))  # N hidden
-        logits = torch.stack([head(vector) for head in self.heads], dim=1)  # N B K
-        return logits.float().softmax(dim=1)
+        logits = torch.stack([head(vector) for head in self.heads], dim=1)  # N B K, or N B 1
+        return logits.float().softmax(dim=1).expand(-1, -1, self.joints)

@@ -9,12 +9,25 @@ from typing import Any, Final
 
 from model.config import Config
 from model.schemes.base import Losses, Scheme
+from model.schemes.dml import Dml
+from model.schemes.fpd import Fpd
+from model.schemes.mean import Mean
 from model.schemes.none import Alone
+from model.schemes.okddip import Okddip
 from model.schemes.okdhp import Okdhp
+from model.schemes.one import One
 
 __all__ = ["SCHEMES", "Losses", "Scheme", "build_scheme"]
 
-SCHEMES: Final[Mapping[str, type[Scheme[Any]]]] = {"none": Alone, "okdhp": Okdhp}
+SCHEMES: Final[Mapping[str, type[Scheme[Any]]]] = {
+    "none": Alone,
+    "mean": Mean,
+    "okdhp": Okdhp,
+    "dml": Dml,
+    "one": One,
+    "okddip": Okddip,
+    "fpd": Fpd,
+}
 
 
 def build_scheme(config: Config, joints: int) -> Scheme[Any]:

@@ -62,8 +62,18 @@ class Scheme(nn.Module, ABC, Generic[Options]):
         ramp: r(epoch), 0…1; teacher `[N, K, h, w]`: what `self.teacher` asks for, no gradient;
         whole: what every mean is taken over, where these N people are a part of a step's batch
         (on another device, or one part after another); the parts' losses add up to the whole's.
+
+        Raises TypeError where `self.teacher` asks for maps and none are given.
         """
 
     @abstractmethod
     def ensemble(self, maps: BranchMaps) -> Tensor:
         """The branches' joint answer, `[N, K, h, w]` in the maps' units."""
+
+    def taught_by(self, teacher: Tensor | None) -> Tensor:
+        """The maps that `self.teacher` asks for. Raises TypeError where they were forgotten."""
+        if teacher is None:
+            raise TypeError(
+                f"{type(self).__name__}.teacher is {self.teacher!r}: no maps were given"
+            )
+        return teacher

@@ -1,20 +1,25 @@
 """`okdhp`: the FAU assembles a target from all branches and teaches each (ICCV 2021, eq. 4–8).
 
+Li et al., *Online Knowledge Distillation for Efficient Pose Estimation*, arXiv:2108.02092;
+zhengli97/OKDHP at 452c71e, `lib/models/hourglass_okd.py`, `lib/core/{loss,function_okd}.py`:
+λ_ens 6, λ_kd 5, τ 1, ramp over 60 of 140 epochs, KL summed over joints and divided by N·h·w,
+target not detached, weights a joint.
+
 Unlike the authors' code: the target takes the *last* map of every branch at any number of stacks;
-unlabelled joints are in no term; the target may be detached (`scheme.detach`, theirs is not).
+unlabelled joints are in no term. Ours beyond the paper, each an option: `detach`, `temperature`,
+`kl_mean: joints`, `weigh_by_fit`, `average_teacher`, `fau.fields: dilation`, `fau.weights: shared`.
 """
 
 from torch import Tensor
 
 from model.config import Config
 from model.config.scheme import OkdhpConfig
-from model.losses import Whole, distillation_loss, label_loss
 from model.network import BranchMaps, FeatureAggregation
-from model.schemes.base import Losses, Scheme
+from model.schemes.ensemble import ByEnsemble, weighted
 
 
-class Okdhp(Scheme[OkdhpConfig]):
-    """Σ gt(Z, G) + λ_ens · gt(T, G) + λ_kd · r · Σ KL(σ_τ(T) ‖ σ_τ(Z))."""
+class Okdhp(ByEnsemble[OkdhpConfig]):
+    """T_k = Σ_b a_{b,k} · Z_{b,S_b,k}, a from the FAU."""
 
     def __init__(self, config: Config, joints: int) -> None:
         super().__init__(config, joints)
@@ -23,34 +28,5 @@ class Okdhp(Scheme[OkdhpConfig]):
             self.options.fau, network.width, len(network.branches), joints
         )
 
-    def forward(
-        self,
-        maps: BranchMaps,
-        target: Tensor,
-        seen: Tensor,
-        ramp: float,
-        teacher: Tensor | None = None,
-        whole: Whole | None = None,
-    ) -> Losses:
-        ours = self.options
-        ensemble = self.ensemble(maps)
-        every = maps.every
-        distill = distillation_loss(
-            every,
-            ensemble.detach() if ours.detach else ensemble,
-            seen,
-            temperature=ours.temperature,
-            mean=ours.kl_mean,
-            whole=whole,
-        )
-        return Losses(
-            label=label_loss(every, target, seen, self.term, whole),
-            ensemble=ours.lambda_ens * label_loss(ensemble[None], target, seen, self.term, whole),
-            distill=ours.lambda_kd * ramp * distill,
-        )
-
     def ensemble(self, maps: BranchMaps) -> Tensor:
-        """T_k = Σ_b a_{b,k} · Z_{b,S_b,k}."""
-        weights: Tensor = self.fau(maps.features)  # N B K
-        # Not an einsum: mixed precision would make a product in bfloat16 of it, and of T.
-        return (weights.transpose(0, 1)[..., None, None] * maps.last.float()).sum(0)
+        return weighted(self.fau(maps.features), maps.last)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.heatmaps import Term, render
-from model.losses import Whole, distillation_loss, label_loss
+from model.losses import SoftTargets, Whole, distillation_loss, label_loss
 
 S, N, K, h, w = 3, 2, 4, 6, 5
 SEEN = torch.tensor([[1.0, 1, 0, 1], [1, 0, 1, 1]])
@@ -23,7 +23,8 @@ def targets() -> Tensor:
 
 def kl(maps: Tensor, teacher: Tensor, seen: Tensor = SEEN, **how: object) -> Tensor:
     how = {"temperature": 1.0, "mean": "joints"} | how
-    return distillation_loss(maps, teacher, seen, **how)  # type: ignore[arg-type]
+    targets = SoftTargets.of(teacher[None], how["temperature"])
+    return distillation_loss(maps, targets, seen, **how)  # type: ignore[arg-type]
 
 
 # The label's term

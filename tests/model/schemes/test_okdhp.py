@@ -6,7 +6,7 @@ from torch import Tensor
 
 from model.config import Config, load_config
 from model.heatmaps import render
-from model.losses import distillation_loss, label_loss
+from model.losses import SoftTargets, distillation_loss, label_loss
 from model.network import BranchMaps
 from model.schemes.none import Alone
 from model.schemes.okdhp import Okdhp
@@ -51,7 +51,9 @@ def test_the_loss_is_the_papers():
     weights = scheme.fau(maps.features)  # N B K
     T = sum(weights[:, b, :, None, None] * maps.branches[b][-1] for b in (0, 1))
     every = torch.cat(maps.branches)
-    kl = distillation_loss(every, T, SEEN, temperature=1.0, mean="pixels")
+    kl = distillation_loss(
+        every, SoftTargets.of(T[None], 1.0), SEEN, temperature=1.0, mean="pixels"
+    )
     torch.testing.assert_close(scheme.ensemble(maps), T)
     torch.testing.assert_close(losses.label, label_loss(every, TARGET, SEEN, "mse"))
     torch.testing.assert_close(losses.ensemble, 6 * 0.5 * (T - TARGET).square().mean())
