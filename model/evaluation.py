@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.data.packing import exact_crops
 from model.data.person import Person
 from model.data.readers import LabelledSet
-from model.geometry import Crop
+from model.geometry import Crops
 from model.metrics.ap import average_precision
 from model.metrics.pck import Hits, head_px, hits, pck, torso_px
 from model.predictor import Predictor
@@ -29,20 +29,26 @@ PCK_METRICS: Final[Mapping[str, tuple[str, float]]] = {
 
 
 def measure(
-    keypoints_img: NDArray[np.float64], skeleton: Skeleton, labelled: LabelledSet
+    keypoints_img: NDArray[np.float64],
+    skeleton: Skeleton,
+    labelled: LabelledSet,
+    *,
+    intervals: bool = True,
 ) -> dict[str, Any]:
     """All metrics that the set allows, of one answer a person.
 
     keypoints_img: `[P, K, 3]` in the model's `skeleton`; they are compared in the set's own one,
-    over the joints that both have.
+    over the joints that both have. intervals: whether PCK's are drawn too (`pck`).
     """
     found, truth = _compared(keypoints_img, skeleton, labelled)
     result: dict[str, Any] = {"people": len(labelled.people)}
     for metric, (_, threshold) in PCK_METRICS.items():
         size = _normaliser_px(metric, truth, labelled)
         if np.isfinite(size).any():
-            result[metric] = pck(found, truth, size, threshold, labelled.skeleton).to_json()
-    if all("area" in person.origin for person in labelled.people):
+            result[metric] = pck(
+                found, truth, size, threshold, labelled.skeleton, intervals=intervals
+            ).to_json()
+    if labelled.has_areas:
         result["AP"] = average_precision(
             found,
             [_of(p, t) for p, t in zip(labelled.people, truth, strict=True)],
@@ -71,7 +77,7 @@ def _compared(
     have = taken >= 0
     found = np.zeros((len(labelled.people), len(labelled.skeleton), 3))
     found[:, have] = keypoints_img[:, taken[have]]
-    truth = np.stack([p.joints_img for p in labelled.people]).astype(np.float64)
+    truth = labelled.joints_img.copy()
     truth[:, ~have, 2] = 0
     return found, truth
 
@@ -82,7 +88,7 @@ def _normaliser_px(
     """What a metric's distances are measured in, `[P]`; NaN where a person lacks it."""
     if PCK_METRICS[metric][0] == "torso":
         return torso_px(truth, labelled.skeleton)
-    return head_px(labelled.people, labelled.skeleton)
+    return head_px(labelled.head_px, labelled.joints_img, labelled.skeleton)
 
 
 def summary(result: dict[str, Any]) -> dict[str, float]:
@@ -145,11 +151,10 @@ def answers(
     )
 
 
-def on_images(keypoints_crop: NDArray[np.float32], ways: list[Crop]) -> NDArray[np.float64]:
+def on_images(keypoints_crop: NDArray[np.float32], ways: Crops) -> NDArray[np.float64]:
     """Keypoints `[P, K, 3]` of crops on their images."""
     points = keypoints_crop.astype(np.float64)
-    for row, way in zip(points, ways, strict=True):
-        row[:, :2] = way.to_image(row[:, :2])
+    points[..., :2] = ways.to_image(points[..., :2])
     return points
 
 

@@ -6,8 +6,9 @@ W − 0.5. Frames: `_img` the upright photograph, `_crop` the network's input, `
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -167,3 +168,32 @@ class Crop:
             Image.Resampling.BILINEAR,
         )
         return np.asarray(cut, np.uint8)
+
+
+class Crops(Sequence[Crop]):
+    """P crops of one size, whose points are brought back all at once."""
+
+    def __init__(self, crops: Sequence[Crop], size: tuple[int, int]) -> None:
+        self.size = size
+        self._matrices = np.array([crop.matrix for crop in crops]).reshape(-1, 2, 3)
+
+    def __len__(self) -> int:
+        return len(self._matrices)
+
+    @overload
+    def __getitem__(self, i: int) -> Crop: ...
+    @overload
+    def __getitem__(self, i: slice) -> "Crops": ...
+    def __getitem__(self, i: int | slice) -> "Crop | Crops":
+        if isinstance(i, slice):
+            return Crops([Crop(matrix, self.size) for matrix in self._matrices[i]], self.size)
+        return Crop(self._matrices[i], self.size)
+
+    def to_image(self, points_crop: ArrayLike) -> Points:
+        """Points `[P, …, 2]`, the first axis one crop each, back to their images' pixels."""
+        points = np.asarray(points_crop, np.float64)
+        each = math.prod(points.shape[1:-1])
+        flat = points.reshape(len(self), each, 2) - self._matrices[:, None, :, 2]
+        inverse = np.linalg.inv(self._matrices[:, :, :2])
+        back: Points = flat @ inverse.transpose(0, 2, 1)
+        return back.reshape(points.shape)

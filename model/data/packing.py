@@ -19,7 +19,7 @@ from PIL import Image
 
 from model.data.person import Person
 from model.errors import DatasetError, ImageUnreadable
-from model.geometry import Crop
+from model.geometry import Crop, Crops
 from model.images import read_image
 
 MARGIN: Final = 1.5
@@ -83,12 +83,12 @@ def pack(
 
 def exact_crops(
     people: Sequence[Person], crop_px: tuple[int, int], padding: float
-) -> tuple[NDArray[np.uint8], list[Crop]]:
+) -> tuple[NDArray[np.uint8], Crops]:
     """The crops that serving would make: uint8 `[P, H, W, 3]`, and the way back."""
     crops = [Crop.around(p.box_img, crop_px, padding=padding) for p in people]
     pixels = np.empty((len(people), *crop_px, 3), np.uint8)
     _fill(pixels, people, crops, None)
-    return pixels, crops
+    return pixels, Crops(crops, crop_px)
 
 
 def picture_of(person: Person) -> Image.Image:

@@ -13,7 +13,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.person import Person
 from model.metrics.bootstrap import interval_95
 from model.skeletons import Skeleton
 
@@ -95,8 +94,13 @@ def pck(
     normaliser_px: NDArray[np.floating[Any]],
     threshold: float,
     skeleton: Skeleton,
+    *,
+    intervals: bool = True,
 ) -> PckResult:
-    """The percentage of joints that `hits` finds, given the same. Raises ValueError as it does."""
+    """The percentage of joints that `hits` finds, given the same. Raises ValueError as it does.
+
+    intervals: whether they are drawn; a thousand draws cost more than all else here.
+    """
     of = hits(points_img, joints_img, normaliser_px, threshold, skeleton)
     found, counted = of.found, of.counted
     found_k, counts = found.sum(0), counted.sum(0)  # [K]
@@ -115,6 +119,8 @@ def pck(
         return 100 * int(found_k[rows].sum()) / total if total else None
 
     def spread(joints: Sequence[str]) -> tuple[float, float] | None:
+        if not intervals:
+            return None
         rows = [skeleton.index(joint) for joint in joints]
         return interval_95(found[:, rows].sum(1), counted[:, rows].sum(1))
 
@@ -145,15 +151,16 @@ def torso_px(joints_img: NDArray[np.floating[Any]], skeleton: Skeleton) -> NDArr
     return _length_px(joints_img, skeleton, skeleton.torso)
 
 
-def head_px(people: Sequence[Person], skeleton: Skeleton) -> NDArray[np.float64]:
+def head_px(
+    own_px: NDArray[np.floating[Any]], joints_img: NDArray[np.floating[Any]], skeleton: Skeleton
+) -> NDArray[np.float64]:
     """PCKh's normaliser `[N]`: the set's own head size, else the head segment's length, else NaN.
 
-    The set's own (MPII's validation) is what the benchmark takes; the segment stands in for it
-    elsewhere and is not comparable with published figures.
+    own_px: `[N]`, NaN where the set gives none. The set's own (MPII's validation) is what the
+    benchmark takes; the segment stands in for it elsewhere and is not comparable with published
+    figures. joints_img: `[N, K, 3]` x, y and 1 where labelled.
     """
-    joints = np.array([person.joints_img for person in people]).reshape(-1, len(skeleton), 3)
-    own = np.array([person.head_px or np.nan for person in people], np.float64)
-    return np.where(np.isnan(own), _length_px(joints, skeleton, skeleton.head), own)
+    return np.where(np.isnan(own_px), _length_px(joints_img, skeleton, skeleton.head), own_px)
 
 
 def _length_px(

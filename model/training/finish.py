@@ -19,7 +19,7 @@ from model.data.readers import LabelledSet
 from model.evaluation import measure, on_images, protocol, summary
 from model.export import export_student, parity
 from model.files import replaced, write_json
-from model.geometry import Crop
+from model.geometry import Crops
 from model.pictures import comparison, curves
 from model.predictor import Card, Predictor
 from model.skeletons import Skeleton
@@ -38,7 +38,7 @@ class Examined:
 
     labelled: LabelledSet
     crops: NDArray[np.uint8]
-    ways: list[Crop]
+    ways: Crops
     plain: dict[str, NDArray[np.float32]]  # by branch, without flip test
     result: dict[str, Any]  # metrics by branch and ensemble, and the protocol
 

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from model.config import Config
 from model.data.mixture import Mixture, open_mixture, skeleton_of
 from model.data.packing import Pack, exact_crops, pack
+from model.data.readers import LabelledSet
 from model.errors import CheckpointUnusable, ConfigError, Fault
 from model.evaluation import measure, on_images, summary
 from model.files import replaced, write_json
-from model.geometry import Crop
+from model.geometry import Crops
 from model.training.events import EventLog, Listener
 from model.training.judge import keypoints
 from model.training.learner import ENSEMBLE
@@ -49,9 +50,9 @@ class Outcome:
 class Valid:
     """The validation people, cut out as serving would."""
 
-    mixture: Mixture
+    labelled: LabelledSet
     crops: NDArray[np.uint8]  # [P, H, W, 3]
-    ways: list[Crop]
+    ways: Crops
 
 
 def train(
@@ -107,7 +108,8 @@ def _train(
         cache=cache,
     )
     valid = Valid(
-        judged_on, *exact_crops(judged_on.people, config.data.crop_px, config.data.padding)
+        judged_on.as_set(),
+        *exact_crops(judged_on.people, config.data.crop_px, config.data.padding),
     )
 
     stopped = _fit(session, packed, valid, run_dir, log, stop)
@@ -176,9 +178,12 @@ def _judge(session: Session, valid: Valid, epoch: int, best: Path) -> dict[str, 
     """Every branch and the ensemble on the validation people; a better branch is kept in `best`."""
     config, progress = session.config, session.progress
     found = keypoints(session.judged, valid.crops, config, session.skeleton, flip_test=False)
-    labelled = valid.mixture.as_set()
     scores = {
-        name: summary(measure(on_images(points, valid.ways), session.skeleton, labelled))
+        name: summary(
+            measure(
+                on_images(points, valid.ways), session.skeleton, valid.labelled, intervals=False
+            )
+        )
         for name, points in found.items()
     }
     metric = config.evaluation.metric

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from model.errors import BoxInvalid
-from model.geometry import Box, Crop, crop_to_map, map_to_crop
+from model.geometry import Box, Crop, Crops, crop_to_map, map_to_crop
 
 SIZE = (96, 64)  # (H, W) of the crops here: not square, so that exchanged axes show
 
@@ -160,6 +160,23 @@ def test_a_flip_mirrors_the_crop_at_last(box: Box, how: dict[str, float], points
 
     np.testing.assert_allclose(flipped[:, 0], 63 - plain[:, 0], atol=1e-6)
     np.testing.assert_allclose(flipped[:, 1], plain[:, 1], atol=1e-6)
+
+
+@given(many=st.lists(crops, max_size=4), points_crop=points)
+def test_many_crops_points_come_back_as_one_by_one(
+    many: list[Crop], points_crop: list[tuple[float, float]]
+):
+    """Whole validation sets are brought back at once; nobody's way is another's."""
+    ways = Crops(many, SIZE)
+    answers = np.arange(len(many))[:, None, None] + np.array(points_crop)  # differ by crop
+
+    found = ways.to_image(answers)
+
+    assert len(ways) == len(found) == len(many)
+    for way, crop, answer, back in zip(ways, many, answers, found, strict=True):
+        np.testing.assert_array_equal(way.matrix, crop.matrix)
+        np.testing.assert_allclose(back, crop.to_image(answer), rtol=1e-9, atol=1e-6)
+    assert [way.size for way in ways[1:]] == [SIZE] * len(many[1:])
 
 
 def test_the_scale_is_told():

@@ -1,8 +1,12 @@
 """What a reader gives: a set's labelled people and the skeleton they are labelled in."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from model.data.person import Person
 from model.skeletons import Skeleton
@@ -21,6 +25,24 @@ class LabelledSet:
     skeleton: Skeleton
     people: list[Person]
     source: str
+
+    # What a metric asks of everybody, gathered once: a set is judged on after every epoch.
+
+    @cached_property
+    def joints_img(self) -> NDArray[np.float64]:
+        """`[P, K, 3]`: x, y in image pixels and 1 where labelled."""
+        joints = [person.joints_img for person in self.people]
+        return np.array(joints, np.float64).reshape(-1, len(self.skeleton), 3)
+
+    @cached_property
+    def head_px(self) -> NDArray[np.float64]:
+        """`[P]`: PCKh's head size as the set gives it, NaN where it does not."""
+        return np.array([person.head_px or np.nan for person in self.people], np.float64)
+
+    @cached_property
+    def has_areas(self) -> bool:
+        """Whether everybody has the area that COCO's AP needs."""
+        return all("area" in person.origin for person in self.people)
 
 
 class Reader(Protocol):
