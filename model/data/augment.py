@@ -4,7 +4,7 @@ Frames: `_pack` is the wider cut that `model.data.packing` made, `_crop` the net
 """
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,33 @@ from model.config import AugmentConfig
 from model.skeletons import Skeleton
 
 
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers for everybody of a batch, of which the people in `rows` are here.
+
+    What a person gets does not depend on who else is computed on the same device.
+    """
+
+    generator: torch.Generator
+    people: int
+    rows: slice
+
+    def uniform(self, *shape: int) -> Tensor:
+        """`[N, *shape]` within −1 … 1, for the N people that are here."""
+        return self._rand(*shape) * 2 - 1
+
+    def chance(self, share: float) -> Tensor:
+        """`[N]` bool, true for such a share of the people."""
+        return self._rand() < share
+
+    def _rand(self, *shape: int) -> Tensor:
+        generator = self.generator
+        drawn = torch.rand(self.people, *shape, generator=generator, device=generator.device)
+        return drawn[self.rows]
+
+
 class Augment:
-    """Turns, zooms, shifts, mirrors, halves and tints; every choice comes from the generator."""
+    """Turns, zooms, shifts, mirrors, halves and tints; every choice is drawn by `Draws`."""
 
     def __init__(
         self, config: AugmentConfig, skeleton: Skeleton, crop_px: tuple[int, int], padding: float
@@ -25,10 +50,8 @@ class Augment:
         legs = ("hip", "knee", "ankle")
         self.lower = torch.tensor([name.endswith(legs) for name in skeleton.joints])
 
-    def __call__(
-        self, pixels: Tensor, joints_pack: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """One batch.
+    def __call__(self, pixels: Tensor, joints_pack: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """One batch, or this device's share of it.
 
         pixels: uint8 `[N, Hp, Wp, 3]`; joints_pack: `[N, K, 3]` x, y, labelled.
         Returns the crops, float32 `[N, 3, H, W]` of 0…255, and joints_crop `[N, K, 3]`, whose
@@ -36,9 +59,9 @@ class Augment:
         """
         H, W = self.crop_px
         image = pixels.permute(0, 3, 1, 2).float()
-        to_pack, centre_pack, flip = self._draw(image.shape[-2:], joints_pack, generator)
+        to_pack, centre_pack, flip = self._place(image.shape[-2:], joints_pack, draws)
         image = _sample(image, to_pack, centre_pack, (H, W))
-        image = self._tint(image, generator)
+        image = self._tint(image, draws)
 
         centre_crop = torch.tensor([(W - 1) / 2, (H - 1) / 2], device=image.device)
         offset = joints_pack[..., :2] - centre_pack[:, None]
@@ -51,31 +74,24 @@ class Augment:
         inside = ((points > -0.5) & (points < limit)).all(-1)
         return image, torch.cat([points, (labelled * inside)[..., None]], -1)
 
-    def _draw(
-        self, pack_size: torch.Size, joints_pack: Tensor, generator: torch.Generator
+    def _place(
+        self, pack_size: torch.Size, joints_pack: Tensor, draws: Draws
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The matrices `[N, 2, 2]` crop → pack, the pack points `[N, 2]` that the crops centre on,
         and who is mirrored `[N]`."""
         ours = self.config
         N, device = len(joints_pack), joints_pack.device
 
-        def uniform() -> Tensor:  # −1 … 1
-            return torch.rand(N, generator=generator, device=device) * 2 - 1
-
-        def chance(share: float) -> Tensor:
-            return torch.rand(N, generator=generator, device=device) < share
-
-        turn = uniform() * math.radians(ours.rotation_deg) * chance(ours.rotation_share)
-        zoom = 1 + uniform() * ours.scale
-        flip = chance(ours.flip)
+        turn = draws.uniform() * math.radians(ours.rotation_deg) * draws.chance(ours.rotation_share)
+        zoom = 1 + draws.uniform() * ours.scale
+        flip = draws.chance(ours.flip)
         Hp, Wp = pack_size
         centre = torch.tensor([(Wp - 1) / 2, (Hp - 1) / 2], device=device).expand(N, 2)
         if ours.half_body:
-            centre, zoom = self._halved(joints_pack, centre, zoom, chance)
+            centre, zoom = self._halved(joints_pack, centre, zoom, draws)
         side = torch.tensor([self.crop_px[1], self.crop_px[0]], device=device)
-        centre = (
-            centre + torch.stack([uniform(), uniform()], -1) * ours.shift * side / zoom[:, None]
-        )
+        shift = torch.stack([draws.uniform(), draws.uniform()], -1) * ours.shift
+        centre = centre + shift * side / zoom[:, None]
 
         c, s = torch.cos(turn) / zoom, torch.sin(turn) / zoom
         mirror = 1 - 2 * flip.float()
@@ -85,17 +101,13 @@ class Augment:
         return matrix, centre, flip
 
     def _halved(
-        self,
-        joints_pack: Tensor,
-        centre: Tensor,
-        zoom: Tensor,
-        chance: Callable[[float], Tensor],
+        self, joints_pack: Tensor, centre: Tensor, zoom: Tensor, draws: Draws
     ) -> tuple[Tensor, Tensor]:
         """Some people are cut to their legs, or to all but them, where four joints or more are."""
         labelled = joints_pack[..., 2] > 0
         lower = self.lower.to(labelled.device)
-        part = torch.where(chance(0.5)[:, None], labelled & lower, labelled & ~lower)
-        taken = chance(self.config.half_body) & (part.sum(-1) >= 4)
+        part = torch.where(draws.chance(0.5)[:, None], labelled & lower, labelled & ~lower)
+        taken = draws.chance(self.config.half_body) & (part.sum(-1) >= 4)
         points = joints_pack[..., :2]
         low = points.masked_fill(~part[..., None], math.inf).amin(1)
         high = points.masked_fill(~part[..., None], -math.inf).amax(1)
@@ -106,15 +118,13 @@ class Augment:
             torch.where(taken, zoom * grown, zoom),
         )
 
-    def _tint(self, image: Tensor, generator: torch.Generator) -> Tensor:
+    def _tint(self, image: Tensor, draws: Draws) -> Tensor:
         strength = self.config.colour
         if not strength:
             return image
-        N, device = len(image), image.device
 
         def around_one(*shape: int) -> Tensor:
-            drawn = torch.rand(N, *shape, generator=generator, device=device) * 2 - 1
-            return 1 + strength * drawn
+            return 1 + strength * draws.uniform(*shape)
 
         grey = image.mean(1, keepdim=True)
         image = grey + (image - grey) * around_one(1, 1, 1)  # saturation

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.data.augment import Augment
+from model.data.augment import Augment, Draws
 from model.data.packing import Pack
 from model.errors import TrainingDiverged
 from model.geometry import STRIDE, crop_to_map
@@ -150,7 +150,7 @@ def make_batch(loop: Loop, chosen: Tensor) -> tuple[Tensor, Tensor]:
     joints = torch.from_numpy(loop.people.joints[rows]).to(session.device, non_blocking=True)
     seed = session.config.training.seed
     generator = generator_for(session.device, seed, 2, session.progress.step)
-    images, joints_crop = loop.augment(pixels, joints, generator)
+    images, joints_crop = loop.augment(pixels, joints, Draws(generator, len(rows), slice(None)))
     return images.contiguous(memory_format=torch.channels_last), joints_crop
 
 

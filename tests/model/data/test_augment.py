@@ -1,5 +1,7 @@
 """Augmentation: joints move with their pixels, and every choice comes from the generator."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model.config import AugmentConfig
-from model.data.augment import Augment
+from model.data.augment import Augment, Draws
 from model.data.packing import MARGIN, exact_crops, pack
 from model.data.synthetic import draw_people
 from model.skeletons import MPII16
@@ -32,7 +34,8 @@ def augment(seed: int = 0, **changes: float):
     machine = Augment(AugmentConfig(**(STILL | changes)), MPII16, CROP, padding=0.1)
 
     def run(pixels: Tensor, joints_pack: Tensor) -> tuple[Tensor, Tensor]:
-        return machine(pixels, joints_pack, torch.Generator().manual_seed(seed))
+        draws = Draws(torch.Generator().manual_seed(seed), len(pixels), slice(None))
+        return machine(pixels, joints_pack, draws)
 
     return run
 
@@ -167,6 +170,26 @@ def test_one_generator_gives_one_batch():
     assert torch.equal(first[0], second[0])
     assert torch.equal(first[1], second[1])
     assert not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_person_is_changed_alike_on_whichever_device_of_several(size: int):
+    """Draws are of the whole batch: a run on more devices is the same training."""
+    pixels, joints_pack = bodies()
+    config = AugmentConfig(
+        rotation_deg=40, rotation_share=0.6, scale=0.3, shift=0.1, half_body=0.5, colour=0.4
+    )
+    machine = Augment(config, MPII16, CROP, padding=0.1)
+
+    def crops(rows: slice) -> tuple[Tensor, Tensor]:
+        draws = Draws(torch.Generator().manual_seed(3), len(pixels), rows)
+        return machine(pixels[rows], joints_pack[rows], draws)
+
+    cuts = [i * len(pixels) // size for i in range(size + 1)]
+    shares = [crops(slice(*ends)) for ends in pairwise(cuts)]
+
+    for parts, whole in zip(zip(*shares, strict=True), crops(slice(None)), strict=True):
+        torch.testing.assert_close(torch.cat(parts), whole)
 
 
 def test_the_global_generator_is_left_alone():
