@@ -1,6 +1,7 @@
 """Fine-tuning: a new network takes over what fits of a trained one's weights."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,9 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model.data.packing import exact_crops
+from model.data.person import Person
 from model.errors import ConfigError, Fault
 from model.network import MultiBranch
 from model.skeletons import Skeleton, joint_map
+from model.training.begin import BEST, local_file
 from model.training.donor import Donor, Weights, chain, is_neutral, read_donor, stem_of
 from model.training.session import Session
 
@@ -20,6 +24,8 @@ KEY: Final = "training.init"
 
 _JOINT_AXIS: Final = {"score.weight": 0, "score.bias": 0, "merge_score.weight": 1}
 """Which axis of these layers' weights counts joints."""
+_MEASURED: Final = 64
+"""Statistics that a file lacks are measured on so many people: 65,000 values a channel and more."""
 _SHOWN: Final = 8
 
 
@@ -46,6 +52,19 @@ class Inheritance:
             return told
         more = f" and {len(self.fresh) - _SHOWN} more" if len(self.fresh) > _SHOWN else ""
         return f"{told}; anew: {', '.join(self.fresh[:_SHOWN])}{more}"
+
+
+def begin(session: Session, people: Sequence[Person]) -> Inheritance:
+    """What `training.init` asks for, laid into a session. people: those that it will train on.
+
+    Raises ConfigError.
+    """
+    config = session.config
+    assert config.training.init is not None
+    file = local_file(config.training.init, KEY, inside=(BEST,))
+    spread = people[:: max(1, len(people) // _MEASURED)][:_MEASURED]
+    crops, _ = exact_crops(spread, config.data.crop_px, config.data.padding)
+    return inherit(session, file, crops)
 
 
 def inherit(session: Session, file: Path, crops: NDArray[np.uint8]) -> Inheritance:

@@ -13,6 +13,7 @@ class Progress:
 
     data: str = ""  # fingerprint of what is learnt from
     teacher: str = ""  # sha256 of the weights of another run that teaches
+    init: dict[str, Any] = field(default_factory=dict)  # the weights that the run began with
     step: int = 0
     best_score: float | None = None
     best_epoch: int = 0

@@ -116,7 +116,7 @@ class Session:
 def _same_run(config: Config) -> dict[str, Any]:
     """What changes the next step, or what it is of."""
     tree: dict[str, Any] = config.model_dump(mode="json")
-    for key in ("epochs", "checkpoint_s"):
+    for key in ("epochs", "checkpoint_s", "init"):
         del tree["training"][key]
     tree["scheme"].pop("teacher", None)  # known by its weights, wherever they lie
     del tree["export"]

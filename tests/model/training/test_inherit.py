@@ -1,7 +1,11 @@
 """Fine-tuning: what a network takes over from another's file, and what it does with it."""
 
 import copy
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model.config import Config, load_config
+from model.config import Config, load_config, merge
 from model.data.packing import exact_crops
 from model.data.synthetic import draw_people
 from model.errors import ConfigError
@@ -20,6 +24,7 @@ from model.training.donor import is_neutral, read_donor
 from model.training.inherit import Inheritance, inherit
 from model.training.judge import keypoints
 from model.training.learner import Learner
+from model.training.run import train
 from model.training.session import Session
 
 CPU = torch.device("cpu")
@@ -260,3 +265,71 @@ def test_a_file_of_something_else_is_refused(tmp_path, name, content):
 
     with pytest.raises(ConfigError, match=r"^training\.init: a\.(onnx|pt) is"):
         read_donor(tmp_path / name, "training.init")
+
+
+# In a run
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """A `stop` that lets so many steps pass."""
+    left = iter(range(steps))
+    return lambda: next(left, None) is None
+
+
+def first_epoch(config: Config, folder: Path) -> float:
+    """The only branch's score after one of two epochs; nothing is exported."""
+    events: list[dict[str, Any]] = []
+    train(config, folder, device="cpu", stop=after(25), listen=events.append)
+    (epoch,) = (event for event in events if event["kind"] == "epoch")
+    return float(epoch["branches"]["branch0"]["pck@0.2"])
+
+
+def test_a_fine_tuned_run_is_ahead_of_one_from_scratch(finished_run, tmp_path):
+    """After the same epoch on another skeleton; the manifest says where it came from."""
+    tree = finished_run.config.model_dump(mode="json")
+    changes = {
+        "data": {"skeleton": "lsp14"},
+        "network": {"branches": [{"width": 16}]},
+        "training": {"epochs": 2, "seed": 3},
+        "export": {"branch": "best"},
+    }
+    config = load_config(merge(tree, changes))
+    init = {"training": {"init": str(finished_run.folder)}}
+    tuned = load_config(merge(config.model_dump(mode="json"), init))
+
+    before = first_epoch(config, tmp_path / "scratch")
+    after_ = first_epoch(tuned, tmp_path / "tuned")
+
+    assert after_ > before + 10
+    told = json.loads((tmp_path / "tuned" / "manifest.json").read_text())["init"]
+    best = finished_run.folder / "checkpoints" / "best.pt"
+    assert told["sha256"] == hashlib.sha256(best.read_bytes()).hexdigest()
+    assert (told["run"], told["branches"]) == ("learning", {"branch0": "slim"})
+    assert json.loads((tmp_path / "scratch" / "manifest.json").read_text())["init"] is None
+
+
+def test_a_run_that_goes_on_takes_its_checkpoint(make_config, best, tmp_path):
+    """Not its beginning again, wherever that is now; and it still knows what it was."""
+    gone = tmp_path / "gone.pt"
+    gone.write_bytes(best.read_bytes())
+    config = make_config(f"training.init={gone}", OTHER_SEED)
+    train(config, tmp_path / "run", device="cpu", stop=after(1))
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    gone.unlink()
+    events: list[dict[str, Any]] = []
+
+    train(config, tmp_path / "run", device="cpu", resume=True, stop=after(1), listen=events.append)
+
+    assert not [e for e in events if e["kind"] == "log" and "begins with" in e["message"]]
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text()) == manifest
+    assert manifest["init"]["taken"] == manifest["init"]["weights"]
+    state = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)
+    assert state["progress"]["step"] == 2
+
+
+def test_a_beginning_that_is_not_there_is_told_by_its_key(make_config, tmp_path):
+    """Before anything is trained."""
+    config = make_config(f"training.init={tmp_path / 'nowhere'}")
+
+    with pytest.raises(ConfigError, match=r"^training\.init: there is no .*nowhere"):
+        train(config, tmp_path / "run", device="cpu")
