@@ -67,5 +67,9 @@ class CheckpointUnusable(PoseError):
     """A checkpoint is missing, damaged or of another configuration."""
 
 
+class ComparisonImpossible(PoseError):
+    """Too few runs of a comparison are there to hold any against another."""
+
+
 class TrainingDiverged(PoseError):
     """The loss is no longer a number."""

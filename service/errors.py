@@ -43,6 +43,9 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
     model_errors.ConfigError: Kind(422, "config-invalid", "The configuration is not valid"),
     model_errors.ModelUnusable: Kind(409, "model-unusable", "The model cannot run here"),
     model_errors.CheckpointUnusable: Kind(409, "checkpoint-unusable", "The checkpoint is unusable"),
+    model_errors.ComparisonImpossible: Kind(
+        409, "comparison-impossible", "There is nothing to compare with"
+    ),
     model_errors.TrainingDiverged: Kind(409, "training-diverged", "The training diverged"),
     worker_errors.JobNotFound: Kind(404, "job-unknown", "There is no such job"),
     worker_errors.ArtifactNotFound: Kind(404, "artifact-unknown", "The job has no such file"),

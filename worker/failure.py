@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from model.errors import (
     CheckpointUnusable,
+    ComparisonImpossible,
     ConfigError,
     DatasetError,
     ModelUnusable,
@@ -26,6 +27,7 @@ REASONS: Final[Mapping[type[PoseError], str]] = {
     ConfigError: "bad configuration",
     DatasetError: "bad data",
     DatasetNotFound: "bad data",
+    ComparisonImpossible: "nothing to compare with",
     TrainingDiverged: "NaN loss",
     CheckpointUnusable: "bad checkpoint",
     ModelUnusable: "bad model",

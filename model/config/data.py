@@ -32,6 +32,17 @@ class SourceConfig(Part):
             raise ValueError(f"format {self.format} needs a `path`")
         return self
 
+    @property
+    def told(self) -> str:
+        """What it is called, as `lsp:train` or `synthetic of seed 3`; no path of anybody's disk."""
+        if self.format == "synthetic":
+            name = f"synthetic of seed {self.seed}"
+        else:
+            name = self.dataset or (self.path.name if self.path else "")
+            name += f":{self.split}" if self.split else ""
+        beyond = f" after the first {self.skip}" if self.skip else ""
+        return f"{name}{beyond}, {self.people} people" if self.people else f"{name}{beyond}"
+
 
 class DataConfig(Part):
     """What is learnt from, and how a person is cut out."""

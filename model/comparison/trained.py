@@ -1,0 +1,82 @@
+"""What one finished run of a comparison left, read without torch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.errors import CheckpointUnusable
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    students: the exported file of each branch. receipts: what stands beside it, if anything.
+    history: an entry an epoch, as the run's events tell them. best_epoch: whose weights the
+    students have; it was chosen on the selection people.
+    """
+
+    students: Mapping[str, Path]
+    receipts: Mapping[str, dict[str, Any]]
+    history: Sequence[dict[str, Any]]
+    best_epoch: int
+
+    def selection(self, branch: str, metric: str) -> float:
+        """The branch's score on the selection people, with the weights that it is exported with."""
+        return float(self._best["branches"][branch][metric])
+
+    def best_of(self, branches: Sequence[str], metric: str) -> str:
+        """Of several branches the one that did best on the selection people."""
+        return max(branches, key=lambda branch: self.selection(branch, metric))
+
+    @property
+    def _best(self) -> dict[str, Any]:
+        return next(entry for entry in self.history if entry["epoch"] == self.best_epoch)
+
+    @property
+    def seconds(self) -> float:
+        """Spent in training steps; not in cutting out, judging and exporting."""
+        return float(sum(entry["seconds"] for entry in self.history))
+
+    @property
+    def images_per_s(self) -> float:
+        """Of all training steps; it differs from the epochs' mean where the machine was busy."""
+        parts = [entry["seconds"] for entry in self.history]
+        images = sum(e["images_per_s"] * e["seconds"] for e in self.history)
+        return float(images / max(sum(parts), 1e-9))
+
+
+def read_run(folder: Path) -> Trained:
+    """A run's folder, once it has finished. Raises CheckpointUnusable."""
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+        lines = (folder / "events.jsonl").read_text("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise CheckpointUnusable(f"{folder.name} holds no finished run: {error}") from None
+    students = {
+        branch: folder / "students" / shipped["file"]
+        for branch, shipped in metrics["students"].items()
+    }
+    return Trained(
+        students=students,
+        receipts={
+            branch: json.loads(path.read_text("utf-8"))
+            for branch, file in students.items()
+            if (path := file.with_suffix(".receipt.json")).is_file()
+        },
+        history=epochs_of(json.loads(line) for line in lines),
+        best_epoch=int(metrics["best"]["epoch"]),
+    )
+
+
+def finished(folder: Path) -> bool:
+    """Whether the run in the folder has come to its end."""
+    return (folder / "metrics.json").is_file()
+
+
+def epochs_of(events: Any) -> list[dict[str, Any]]:
+    """The entry of each epoch; of one that ran again after a resume its last."""
+    last = {event["epoch"]: event for event in events if event["kind"] == "epoch"}
+    return [last[epoch] for epoch in sorted(last)]
