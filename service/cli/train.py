@@ -1,22 +1,18 @@
 """`okdhp train`."""
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.options import need_training
+from service.cli.signals import STOPPED, noted_signals
 from service.cli.sources import FORM, training_sources
 
 if TYPE_CHECKING:
     from model.config import Config
-
-_STOPPED: Final = 128  # and the signal's number, as shells have it
 
 
 def train(
@@ -87,7 +83,7 @@ def train(
     from model.training.run import train as train_run
     from service.cli.progress import RunDisplay
 
-    with _signals() as caught, RunDisplay() as display:
+    with noted_signals() as caught, RunDisplay() as display:
         outcome = train_run(
             config,
             run_dir,
@@ -98,7 +94,7 @@ def train(
         )
     if outcome.state == "stopped":
         typer.echo(f"stopped; go on with: okdhp train --out {run_dir} --resume", err=True)
-        sys.exit(_STOPPED + caught[0])
+        sys.exit(STOPPED + caught[0])
     typer.echo(f"finished: {run_dir}")
 
 
@@ -136,23 +132,3 @@ def _config(
         parts["valid"] = [source.model_dump(mode="json") for source in judged]
         tree = merge(tree, {"data": parts})
     return load_config(merge(tree, parse_overrides([t for t in settings if "=" in t])))
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Notes Ctrl-C and TERM in the list; the second Ctrl-C interrupts at once."""
-    caught: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    before: list[tuple[int, Callable[..., Any] | int | None]] = [
-        (number, signal.signal(number, note)) for number in (signal.SIGINT, signal.SIGTERM)
-    ]
-    try:
-        yield caught
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
