@@ -21,13 +21,30 @@ DRAWN: Final = 1000
 
 
 @dataclass(frozen=True)
+class Origin:
+    """One set of a mixture: its name wherever it lies, how many of it were taken, and of what.
+
+    fingerprint: of those people alone, as `model.data.check.fingerprint` has it.
+    """
+
+    name: str
+    people: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Mixture:
     """People of one or more sets."""
 
     skeleton: Skeleton
     people: list[Person]
     fingerprint: str
-    sources: tuple[str, ...]  # as "lsp:train, 997 people"
+    origins: tuple[Origin, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """For people to read."""
+        return tuple(f"{origin.name}, {origin.people} people" for origin in self.origins)
 
     def as_set(self) -> LabelledSet:
         """As if it were one set."""
@@ -80,7 +97,7 @@ def skeleton_of(name: str, sources: Sequence[SourceConfig]) -> Skeleton:
 def open_mixture(sources: Sequence[SourceConfig], skeleton: Skeleton) -> Mixture:
     """Everybody of every source, in the one skeleton. Raises DatasetError."""
     people: list[Person] = []
-    names, prints = [], []
+    origins = []
     for source in sources:
         labelled = open_source(source)
         converted = in_skeleton(labelled, skeleton)
@@ -89,10 +106,10 @@ def open_mixture(sources: Sequence[SourceConfig], skeleton: Skeleton) -> Mixture
                 labelled.source, None, f"has no joint of the skeleton {skeleton.name}"
             )
         people += converted
-        names.append(f"{labelled.name}, {len(converted)} people")
-        prints.append(fingerprint(labelled))
+        origins.append(Origin(labelled.name, len(converted), fingerprint(labelled)))
+    prints = [origin.fingerprint for origin in origins]
     digest = hashlib.sha256("\n".join([skeleton.name, *prints]).encode()).hexdigest()
-    return Mixture(skeleton, people, digest, tuple(names))
+    return Mixture(skeleton, people, digest, tuple(origins))
 
 
 def in_skeleton(labelled: LabelledSet, skeleton: Skeleton) -> list[Person]:

@@ -4,11 +4,7 @@ config.yaml  manifest.json  events.jsonl  checkpoints/{last,best}.pt
 metrics.json  curves.png  predictions.png  students/<branch>.onnx  students/<branch>.parity.json
 """
 
-import importlib.metadata
 import os
-import platform
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,26 +12,24 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 
 from model.config import Config
-from model.data.mixture import Mixture, open_mixture, skeleton_of
+from model.data.mixture import open_mixture, skeleton_of
 from model.data.packing import Pack, exact_crops, pack
 from model.data.readers import LabelledSet
 from model.errors import CheckpointUnusable, ConfigError, Fault
 from model.evaluation import measure, on_images, summary
-from model.files import replaced, write_json
 from model.geometry import Crops
 from model.training.events import EventLog, Listener
 from model.training.judge import keypoints
 from model.training.learner import ENSEMBLE
 from model.training.loop import Loop
+from model.training.manifest import describe
 from model.training.session import Session
 
 LAST: Final = "checkpoints/last.pt"
 BEST: Final = "checkpoints/best.pt"
-PACKAGES: Final = ("torch", "numpy", "pillow", "onnx", "onnxscript", "onnxruntime", "okdhp")
 
 
 @dataclass(frozen=True)
@@ -98,7 +92,7 @@ def _train(
     session.progress.data = people.fingerprint
     if (run_dir / LAST).exists():
         session.restore(run_dir / LAST)
-    _describe(session, run_dir, people, judged_on)
+    describe(session, run_dir, people, judged_on)
     log.write("log", level="info", message=f"cutting out {len(people.people)} people")
     packed = pack(
         people.people,
@@ -239,50 +233,3 @@ def _claim_folder(run_dir: Path, resume: bool) -> None:
     if resume and not run_dir.exists():
         raise CheckpointUnusable(f"{run_dir} does not exist: there is nothing to resume")
     run_dir.mkdir(parents=True, exist_ok=True)
-
-
-def _describe(session: Session, run_dir: Path, people: Mixture, valid: Mixture) -> None:
-    """config.yaml and manifest.json: enough to do it again."""
-    config, device = session.config, session.device
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    with replaced(run_dir / "config.yaml") as file:
-        file.write(text.encode())
-    write_json(
-        run_dir / "manifest.json",
-        {
-            "code": code_version(),
-            "python": platform.python_version(),
-            "packages": {name: _version(name) for name in PACKAGES},
-            "device": torch.cuda.get_device_name(device)
-            if device.type == "cuda"
-            else f"cpu, {torch.get_num_threads()} threads",
-            "seed": config.training.seed,
-            "train": {"sources": people.sources, "fingerprint": people.fingerprint},
-            "valid": {"sources": valid.sources, "fingerprint": valid.fingerprint},
-            "teacher": session.teacher.origin if session.teacher else None,
-            "command": sys.argv,
-        },
-    )
-
-
-def code_version() -> str:
-    """The distribution's version, with the commit where the code runs from a checkout."""
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        found = "no checkout"
-    return f"{_version('okdhp')} ({found})"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -108,7 +108,9 @@ def test_the_manifest_says_what_it_takes_to_do_it_again(finished_run):
     assert manifest["packages"]["torch"] == torch.__version__
     assert manifest["seed"] == finished_run.config.training.seed
     assert manifest["device"].startswith("cpu")
-    assert manifest["train"]["sources"] == ["synthetic, 400 people"]
+    (learnt,) = manifest["train"]["sets"]
+    assert (learnt["name"], learnt["people"]) == ("synthetic", 400)
+    assert len(learnt["fingerprint"]) == 64
     assert len(manifest["train"]["fingerprint"]) == 64
     assert manifest["train"]["fingerprint"] != manifest["valid"]["fingerprint"]
 
