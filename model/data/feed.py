@@ -6,7 +6,7 @@ order they went in, so what a step sees depends on nothing but them.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,7 +36,7 @@ class Feed:
         self.people, self.device = people, device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
-    def batches(self, rows: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, rows: Iterable[Tensor]) -> Generator[tuple[Tensor, Tensor], None, None]:
         """For each `rows`, int64 `[N]` on the CPU, the people in these rows, on the device.
 
         Yields pixels uint8 `[N, Hp, Wp, 3]` and joints float32 `[N, K, 3]`. `rows` is taken from

@@ -1,10 +1,10 @@
 """Where a training stands: plain numbers, saved as they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
-import torch
-from torch import Tensor
+from model.training.clock import Spent
 
 
 @dataclass
@@ -19,7 +19,15 @@ class Progress:
     best_epoch: int = 0
     best_branch: str = ""
     loss_sums: dict[str, float] = field(default_factory=dict)  # of the epoch under way
+    spent: Spent = field(default_factory=Spent)
+    epoch_spent: Spent = field(default_factory=Spent)  # in the epoch under way
     history: list[dict[str, Any]] = field(default_factory=list)  # an entry an epoch
+
+    @classmethod
+    def from_saved(cls, tree: Mapping[str, Any]) -> Self:
+        """What `dataclasses.asdict` made of it. Raises KeyError, TypeError."""
+        clocks = {name: Spent(**tree[name]) for name in ("spent", "epoch_spent")}
+        return cls(**{**tree, **clocks})
 
 
 def mean_parts(sums: dict[str, float], steps: int) -> dict[str, float]:
@@ -27,8 +35,7 @@ def mean_parts(sums: dict[str, float], steps: int) -> dict[str, float]:
     return {name: round(total / max(steps, 1), 5) for name, total in sums.items()}
 
 
-def add_parts(sums: dict[str, float], parts: dict[str, Tensor]) -> None:
-    """Add one step's parts; one transfer for all of them."""
-    values = torch.stack([part.detach().float() for part in parts.values()]).tolist()
-    for name, value in zip(parts, values, strict=True):
+def add_parts(sums: dict[str, float], parts: Mapping[str, float]) -> None:
+    """Add one step's parts."""
+    for name, value in parts.items():
         sums[name] = sums.get(name, 0.0) + value

@@ -99,7 +99,7 @@ class Session:
                 fill(self.average.module, state["average"], path)
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
-            progress = Progress(**state["progress"])
+            progress = Progress.from_saved(state["progress"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointUnusable(f"{path.name} does not hold a whole training") from error
         for what, before, now in (

@@ -13,7 +13,8 @@ from model.errors import TrainingDiverged
 from model.evaluation import measure, on_images, summary
 from model.skeletons import MPII16
 from model.training.judge import keypoints
-from model.training.loop import Loop, make_batch, train_step
+from model.training.loop import Loop
+from model.training.schedules import ramp_up
 from model.training.session import Session
 
 
@@ -31,14 +32,22 @@ def make_loop(config: Config, people: Pack, told: list[dict[str, Any]] | None = 
         stop=lambda: False,
         report=lambda values: None if told is None else told.append(values),
         checkpoint=lambda: None,
+        name=lambda row: f"person {row}",
     )
+
+
+def a_step(loop: Loop, epoch: int = 0) -> dict[str, float]:
+    """One step on the first four people, as if it were of this epoch."""
+    pixels, joints = (torch.from_numpy(t[:4]) for t in (loop.people.pixels, loop.people.joints))
+    ramp = ramp_up(epoch, loop.session.config.ramp_epochs)
+    return loop.step(pixels, joints, people=4, lr=loop.lr(loop.session.progress.step), ramp=ramp)
 
 
 def test_every_epoch_sees_everybody_once_in_another_order(make_config, people: Pack):
     """All that whole batches hold: 11 people, 2 batches of 4 and nobody twice."""
     loop = make_loop(make_config(), people)
 
-    orders = [loop._order(epoch).tolist() for epoch in range(3)]
+    orders = [loop.order(epoch).tolist() for epoch in range(3)]
 
     assert [sorted(order) for order in orders] == [list(range(11))] * 3
     assert len({tuple(order) for order in orders}) == 3
@@ -51,7 +60,8 @@ def test_a_person_looks_different_at_every_step(make_config, people: Pack):
 
     def crops_at(step: int) -> torch.Tensor:
         loop.session.progress.step = step
-        return make_batch(loop, torch.arange(4))[0]
+        pixels, joints = (torch.from_numpy(t[:4]) for t in (people.pixels, people.joints))
+        return loop.step.crops(pixels, joints, people=4)[0]
 
     assert torch.equal(crops_at(3), crops_at(3))
     assert not torch.equal(crops_at(3), crops_at(4))
@@ -76,6 +86,11 @@ def test_an_epochs_entry_has_the_means_of_its_steps(make_config, people: Pack):
     assert parts["total"] == pytest.approx(expected, rel=1e-4)
     assert first["lr"] == 0.01
     assert first["images_per_s"] > 0
+    assert 0 <= first["data_s"] <= first["seconds"]
+    spent = loop.session.progress.spent
+    assert spent.images == 2 * 2 * 4
+    assert spent.seconds == pytest.approx(first["seconds"] + second["seconds"], abs=2e-3)
+    assert spent.cpu_seconds > 0
 
 
 def test_a_step_uses_the_rate_of_its_place(make_config, people: Pack):
@@ -90,7 +105,7 @@ def test_the_target_gets_its_say_by_the_epoch(make_config, people: Pack):
 
     def distilled(epoch: int) -> float:
         loop = make_loop(make_config("training.amp=fp32"), people)
-        return train_step(loop, torch.arange(4), epoch).distill.item()
+        return a_step(loop, epoch)["distill"]
 
     assert distilled(0) / distilled(60) == pytest.approx(np.exp(-5), rel=1e-4)
 
@@ -101,7 +116,7 @@ def test_a_step_changes_every_student_and_the_teacher(make_config, people: Pack,
     loop = make_loop(make_config(f"training.amp={amp}"), people)
     before = {n: p.detach().clone() for n, p in loop.session.learner.named_parameters()}
 
-    train_step(loop, torch.arange(4), epoch=0)
+    a_step(loop)
 
     still = [n for n, p in loop.session.learner.named_parameters() if torch.equal(p, before[n])]
     assert [name for name in still if not name.endswith("bias")] == []
@@ -111,7 +126,7 @@ def test_gradients_are_clipped_to_the_norm(make_config, people: Pack):
     """The step that follows a broken label stays small."""
     loop = make_loop(make_config("optim.clip_norm=1e-6"), people)
 
-    train_step(loop, torch.arange(4), epoch=0)
+    a_step(loop)
 
     grads = [p.grad for p in loop.session.learner.parameters() if p.grad is not None]
     norm = torch.stack([g.norm() for g in grads]).norm()
@@ -128,25 +143,47 @@ def test_one_person_is_a_batch(make_config, people: Pack):
 
 
 def test_a_loss_that_is_no_number_stops_the_training(make_config, people: Pack):
-    """Before it spreads into the weights, and with what to try."""
-    loop = make_loop(make_config(), people)
+    """Before it spreads into the weights; it says which part, of which people, and what to try."""
+    loop = make_loop(make_config("training.batch_size=6", "optim.lr=0.01"), people)
+    loop.session.progress.step = 1
     with torch.no_grad():
         loop.session.learner.network.stem.body[0][0].weight.fill_(torch.inf)
 
-    with pytest.raises(TrainingDiverged, match=r"at step 0 \(epoch 1\); try a smaller optim\.lr"):
-        train_step(loop, torch.arange(4), epoch=0)
+    with pytest.raises(TrainingDiverged) as caught:
+        next(loop.epochs())
 
+    first, *others, last = (f"person {i}" for i in loop.order(1)[:6].tolist())
+    named = ", ".join([first, *others])
+    assert str(caught.value) == (
+        "the loss is no longer a finite number at step 1 (epoch 2): label is nan, ensemble is nan, "
+        f"distill is nan; its batch: {named} and 1 more; the checkpoint before it is kept; "
+        "try a smaller optim.lr than 0.01, or optim.clip_norm"
+    )
+    assert last not in named
     branches = loop.session.learner.network.branches
     assert all(p.isfinite().all() for p in branches.parameters())
+
+
+def test_a_gradient_that_is_no_number_stops_the_training_alike(make_config, people: Pack):
+    """A loss may be finite where its gradient is not: the weights stay as they were."""
+    loop = make_loop(make_config(), people)
+    weight = loop.session.learner.network.stem.body[0][0].weight
+    weight.register_hook(lambda grad: grad * torch.inf)
+    before = weight.detach().clone()
+
+    with pytest.raises(TrainingDiverged, match="its gradient is not finite; its batch: person"):
+        next(loop.epochs())
+
+    assert torch.equal(weight, before)
 
 
 def test_people_without_any_label_are_no_reason_to_fail(make_config, people: Pack):
     """A batch of a mixture may hold none of the skeleton's joints."""
     nobody = Pack(people.pixels, people.joints * np.float32([1, 1, 0]))
 
-    losses = train_step(make_loop(make_config("target.term=ce"), nobody), torch.arange(4), epoch=0)
+    losses = a_step(make_loop(make_config("target.term=ce"), nobody))
 
-    assert losses.total.item() == 0.0
+    assert losses["total"] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from model.training.run import train
 from model.training.session import Session
 
 STEPS = 8  # four epochs of two steps, of five epochs: what is after them is not reached
-CLOCK = ("images_per_s", "seconds")
+CLOCK = ("images_per_s", "seconds", "data_s")
 
 
 class PowerCut(Exception):
@@ -36,6 +36,8 @@ def cut_power() -> bool:
 def checkpoint(folder: Path) -> dict[str, Any]:
     """`last.pt` without what a clock says."""
     state = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+    for clock in ("spent", "epoch_spent"):
+        assert state["progress"].pop(clock)["seconds"] >= 0
     for entry in state["progress"]["history"]:
         for key in CLOCK:
             entry.pop(key)

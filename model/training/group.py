@@ -1,0 +1,53 @@
+"""The processes that train together, each with its device and its share of every batch."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+class Group:
+    """One process by itself; `model.training.processes` has the one of several.
+
+    Every process of a group calls the same methods in the same order, or all wait for ever.
+    """
+
+    rank = 0
+    size = 1
+
+    def share(self, people: int) -> slice:
+        """Which of so many people are this process's: neighbours, and nobody of another's."""
+        return slice(self.rank * people // self.size, (self.rank + 1) * people // self.size)
+
+    def parallel(self, learner: nn.Module) -> nn.Module:
+        """A module whose backward pass leaves the sum of all processes' gradients in `learner`,
+        and whose batch normalisation looks at all processes' people."""
+        return learner
+
+    def apart(self, parallel: nn.Module) -> contextlib.AbstractContextManager[Any]:
+        """Within it a backward pass adds to this process's own gradients and tells nobody."""
+        return contextlib.nullcontext()
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of every process's tensor, on its device."""
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether a process says so."""
+        return flag
+
+    def gather(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The rows of every process, by rank: those of `share` in their order."""
+        return rows
+
+    def same(self, make: Callable[[], T]) -> T:
+        """What the first process makes, for all."""
+        return make()
+
+
+ALONE = Group()
