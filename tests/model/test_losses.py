@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from model.heatmaps import Term, render
-from model.losses import SoftTargets, Whole, distillation_loss, label_loss
+from model.losses import (
+    SoftTargets,
+    Whole,
+    distillation_loss,
+    fit_weights,
+    label_gaps,
+    label_loss,
+)
 
 S, N, K, h, w = 3, 2, 4, 6, 5
 SEEN = torch.tensor([[1.0, 1, 0, 1], [1, 0, 1, 1]])
@@ -222,6 +229,121 @@ def test_a_batch_without_any_label_costs_nothing(term: Term):
     assert loss.item() == 0.0
     assert maps.grad is not None
     assert not maps.grad.any()
+
+
+# Labels that are believed in part
+
+
+@pytest.mark.parametrize("form", ["mse", "ce", "pixels", "joints"])
+def test_half_a_label_weighs_half(form: str):
+    """From none to all of it: linear in between, in every form of the loss."""
+    maps, other = noise(S, N, K, h, w), noise(N, K, h, w, seed=1)
+    full, half, without = (SEEN.clone() for _ in range(3))
+    half[0, 1], without[0, 1] = 0.5, 0.0
+    whole = Whole.of(full)
+
+    def loss(seen: Tensor) -> float:
+        if form in ("mse", "ce"):
+            return label_loss(maps, other.sigmoid(), seen, form, whole).item()  # type: ignore[arg-type]
+        return kl(maps, other, seen, mean=form, whole=whole).item()
+
+    assert loss(full) > loss(half) > loss(without)
+    assert loss(full) - loss(half) == pytest.approx(loss(half) - loss(without), rel=1e-4)
+
+
+def test_a_mean_over_labels_is_over_what_is_believed_of_them():
+    """Weights that are all alike change nothing."""
+    maps, other = noise(S, N, K, h, w), targets()
+
+    assert label_loss(maps, other, 0.25 * SEEN, "ce").item() == pytest.approx(
+        label_loss(maps, other, SEEN, "ce").item()
+    )
+    assert kl(maps, other, 0.25 * SEEN).item() == pytest.approx(kl(maps, other).item())
+
+
+# Several targets
+
+
+def test_the_kl_to_the_mean_of_targets_is_the_mean_of_the_kls():
+    """Not to the mean's own entropy: what several teachers cost together, in one map's space."""
+    maps, teachers = noise(S, N, K, h, w), noise(2, N, K, h, w, seed=1)
+    soft = SoftTargets.of(teachers, 1.0)
+    mean = SoftTargets(soft.shares.mean(0, keepdim=True), soft.own.mean(0, keepdim=True))
+
+    found = distillation_loss(maps, mean, SEEN, temperature=1.0, mean="joints")
+
+    torch.testing.assert_close(found, (kl(maps, teachers[0]) + kl(maps, teachers[1])) / 2)
+
+
+def test_every_map_may_have_a_target_of_its_own():
+    """Map s learns from target s."""
+    maps, teachers = noise(S, N, K, h, w), noise(S, N, K, h, w, seed=1)
+
+    found = distillation_loss(
+        maps, SoftTargets.of(teachers, 1.0), SEEN, temperature=1.0, mean="joints"
+    )
+
+    each = [kl(maps[s : s + 1], teachers[s]) for s in range(S)]
+    torch.testing.assert_close(found, torch.stack(each).sum())
+
+
+def test_a_maps_weight_scales_its_kl_and_not_the_divisor():
+    """Of a joint that teaches badly less is learnt, and of the others not more."""
+    maps, teacher = noise(S, N, K, h, w), noise(N, K, h, w, seed=1)
+    third = torch.full((S, N, K), 1 / 3)
+
+    torch.testing.assert_close(kl(maps, teacher, weights=third), kl(maps, teacher) / 3)
+
+
+# How well a target fits
+
+
+@pytest.mark.parametrize("term", ["mse", "ce"])
+def test_a_target_that_is_the_label_teaches_wholly(term: Term):
+    """And so does one that is as far from it as the pupil, to the bit."""
+    label = targets()
+    maps = noise(S, N, K, h, w)
+    perfect = label if term == "mse" else label.log()
+    pupils = label_gaps(maps, label, term)
+
+    assert torch.equal(
+        fit_weights(pupils, label_gaps(perfect[None], label, term)), torch.ones(S, N, K)
+    )
+    assert torch.equal(fit_weights(pupils, label_gaps(maps, label, term)), torch.ones(S, N, K))
+
+
+@pytest.mark.parametrize("term", ["mse", "ce"])
+def test_a_perfect_map_misses_nothing(term: Term):
+    """The cross entropy's own floor, the Gaussian's entropy, is no error of the map."""
+    label = targets()
+    perfect = label if term == "mse" else label.log()
+
+    gaps = label_gaps(perfect[None], label, term)
+
+    torch.testing.assert_close(gaps, torch.zeros(1, N, K), atol=1e-5, rtol=0)
+
+
+def test_a_target_twice_as_far_from_the_label_counts_half():
+    """A ratio of errors: no scale to choose, and never above 1."""
+    pupils = torch.tensor([1.0, 2.0, 4.0, 0.0])
+
+    torch.testing.assert_close(
+        fit_weights(pupils, torch.tensor(2.0)),
+        torch.tensor([0.5, 1.0, 1.0, 0.0]),
+        atol=1e-6,
+        rtol=0,
+    )
+
+
+@pytest.mark.parametrize("term", ["mse", "ce"])
+def test_weights_of_joints_without_label_are_numbers(term: Term):
+    """Times `seen` they are 0; a NaN would not be."""
+    nothing = torch.zeros(N, K, h, w)
+
+    gaps = label_gaps(noise(S, N, K, h, w), nothing, term)
+
+    weights = fit_weights(gaps, gaps.flip(0))
+    assert ((weights >= 0) & (weights <= 1)).all()
 
 
 # Parts of a batch

@@ -49,6 +49,18 @@ def test_receptive_fields_grow_by_dilation_where_asked():
     assert [t[0].dilation for t in fau.transforms] == [(1, 1), (2, 2), (3, 3)]
 
 
+def test_a_weight_may_be_shared_by_all_joints():
+    """One number a branch and person, and heads as small as that."""
+    fau = FeatureAggregation(FauConfig(weights="shared", hidden=6), 8, branches=3, joints=5)
+
+    weights = fau(features())
+
+    assert [tuple(head.weight.shape) for head in fau.heads] == [(1, 6)] * 3
+    assert weights.shape == (2, 3, 5)
+    assert torch.equal(weights, weights[..., :1].expand(2, 3, 5))
+    torch.testing.assert_close(weights.sum(1), torch.ones(2, 5))
+
+
 def test_each_person_gets_weights_of_their_own():
     """They come out of the person's features, not out of a table."""
     fau = FeatureAggregation(FauConfig(), 8, branches=2, joints=5).eval()
