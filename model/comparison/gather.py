@@ -11,7 +11,8 @@ from model.comparison.config import ALONE, CompareConfig
 from model.comparison.lines import Line, lines_of, rival, winner_of
 from model.comparison.report import Scored, beside, check_apart, score
 from model.comparison.trained import Trained
-from model.config import Config
+from model.config import Config, SourceConfig
+from model.data.mixture import count_people
 from model.errors import ComparisonImpossible
 from model.latency import interleaved_ms
 from model.metrics.bootstrap import DRAWS, Estimate, PairedBootstrap
@@ -93,8 +94,8 @@ def _protocol(config: CompareConfig, common: Config, sets: Sequence[Scored]) -> 
         "budget": config.budget,
         "device_minutes": config.device_minutes or None,
         "epochs": common.training.epochs if config.budget == "epochs" else None,
-        "learnt_from": [source.told for source in common.data.train],
-        "selected_on": [source.told for source in common.data.valid],
+        "learnt_from": [_counted(source) for source in common.data.train],
+        "selected_on": [_counted(source) for source in common.data.valid],
         "reported": [
             {
                 "name": set_.name,
@@ -106,6 +107,10 @@ def _protocol(config: CompareConfig, common: Config, sets: Sequence[Scored]) -> 
         "interval": f"95 %, paired bootstrap over people and seeds, {DRAWS} draws",
         "latency": f"one crop, ONNX Runtime on the CPU, {THREADS} thread, median",
     }
+
+
+def _counted(source: SourceConfig) -> dict[str, Any]:
+    return {"name": source.told, "people": count_people(source)}
 
 
 def _cell_entry(
@@ -144,7 +149,7 @@ def _costs(line: Line) -> dict[str, Any]:
         "layout": line.layout,
         "student": line.student_name,
         "parameters": cost.get("parameters"),
-        "macs": cost.get("macs"),
+        "gmacs": None if not cost else round(cost["macs"] / 1e9, 6),
         "branches": {str(seed): one.branch for seed, one in runs.items()},
         "selection": round(line.selection, 3),
         "train_s": round(float(np.mean([one.trained.seconds for one in runs.values()])), 1),

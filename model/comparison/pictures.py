@@ -45,7 +45,7 @@ def bars(found: Mapping[str, Any], path: Path) -> None:
         axes.set_yticks(range(len(lines)), names)
         axes.invert_yaxis()
         axes.set(
-            title=f"{set_['name']}, {set_['people']} people",
+            title=f"{set_['people']} people of {set_['name']}",
             xlabel=f"{found['protocol']['metric']} in percent, 95 % intervals, dots are seeds",
         )
         axes.grid(axis="x", alpha=0.3)

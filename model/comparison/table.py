@@ -1,6 +1,6 @@
 """A comparison as Markdown: what was compared how, a table a set, and what is missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 _NOTHING: Final = "–"
@@ -11,9 +11,10 @@ def markdown(found: Mapping[str, Any]) -> str:
     protocol = found["protocol"]
     parts = ["# Comparison", _preface(protocol)]
     for set_ in protocol["reported"]:
-        rows = [header(found, set_["name"]), *body(found, set_["name"])]
-        parts += [f"## {protocol['metric']} on {set_['name']}: {set_['people']} people"]
-        parts += ["\n".join([_line(rows[0]), _rule(rows[0]), *map(_line, rows[1:])])]
+        columns = columns_of(found, set_["name"])
+        rows = zip(*columns.values(), strict=True)
+        parts += [heading(protocol, set_)]
+        parts += ["\n".join([_line(list(columns)), _rule(len(columns)), *map(_line, rows)])]
         if set_["on_photographs_learnt_from"]:
             parts += [
                 f"{set_['on_photographs_learnt_from']} of these people are on photographs of which "
@@ -23,49 +24,31 @@ def markdown(found: Mapping[str, Any]) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def header(found: Mapping[str, Any], name: str) -> list[str]:
-    """The columns of a set's table."""
-    protocol, lines = found["protocol"], found["lines"]
-    groups = lines[0]["sets"][name]["groups"]
-    return [
-        "scheme",
-        *(["student"] if _several_students(lines) else []),
-        "mean (95 %)",
-        f"to {protocol['reference']} (95 %)",
-        "to alone (95 %)",
-        "seeds",
-        *groups,
-        "parameters",
-        "GMACs",
-        "ms",
-        "training, × alone",
-    ]
+def heading(protocol: Mapping[str, Any], set_: Mapping[str, Any]) -> str:
+    """Of a set's table."""
+    return f"## {protocol['metric']} on {set_['people']} people of {set_['name']}"
 
 
-def body(found: Mapping[str, Any], name: str) -> list[list[str]]:
-    """A set's table, a line of text a line; differences that leave zero out are bold."""
-    lines = found["lines"]
-    several = _several_students(lines)
-    return [
-        [
-            " ".join(filter(None, (line["row"], line["layout"]))),
-            *([line["student"]] if several else []),
-            _with_interval(line["sets"][name]),
-            _difference(line["sets"][name]["to_reference"]),
-            _difference(line["sets"][name]["to_alone"]),
-            ", ".join(f"{score:.1f}" for score in line["sets"][name]["seeds"].values()),
-            *(_shown(score, ".1f") for score in line["sets"][name]["groups"].values()),
-            _shown(line["parameters"], ",d"),
-            _NOTHING if line["macs"] is None else f"{line['macs'] / 1e9:.3f}",
-            _shown(line["latency_ms"], ".2f"),
-            _shown(line["train_ratio"], ".2f"),
-        ]
-        for line in lines
-    ]
-
-
-def _several_students(lines: Sequence[Mapping[str, Any]]) -> bool:
-    return len({line["student"] for line in lines}) > 1
+def columns_of(found: Mapping[str, Any], name: str) -> dict[str, list[str]]:
+    """A set's table by column; differences that leave zero out are bold (`**…**`)."""
+    reference, lines = found["protocol"]["reference"], found["lines"]
+    scores = [line["sets"][name] for line in lines]
+    columns = {
+        "scheme": [" ".join(filter(None, (line["row"], line["layout"]))) for line in lines],
+        "student": [line["student"] for line in lines],
+        "mean (95 %)": [_with_interval(score) for score in scores],
+        f"to {reference} (95 %)": [_difference(score["to_reference"]) for score in scores],
+        "to alone (95 %)": [_difference(score["to_alone"]) for score in scores],
+        "seeds": [", ".join(f"{v:.1f}" for v in score["seeds"].values()) for score in scores],
+    }
+    for group in scores[0]["groups"]:
+        columns[group] = [_shown(score["groups"][group], ".1f") for score in scores]
+    return columns | {
+        "parameters": [_shown(line["parameters"], ",d") for line in lines],
+        "GMACs": [_shown(line["gmacs"], ".3f") for line in lines],
+        "ms": [_shown(line["latency_ms"], ".2f") for line in lines],
+        "training, × alone": [_shown(line["train_ratio"], ".2f") for line in lines],
+    }
 
 
 def _preface(protocol: Mapping[str, Any]) -> str:
@@ -76,10 +59,15 @@ def _preface(protocol: Mapping[str, Any]) -> str:
         else f"{protocol['device_minutes']:g} minutes of the device"
     )
     return (
-        f"Every run learnt from {'; '.join(protocol['learnt_from'])}, for {effort}; "
+        f"Every run learnt from {_people(protocol['learnt_from'])}, for {effort}; "
         f"seeds {seeds}. Branch and epoch were chosen by {protocol['selected_by']} on "
-        f"{'; '.join(protocol['selected_on'])}, people who are in no table."
+        f"{_people(protocol['selected_on'])}, who are in no table."
     )
+
+
+def _people(sources: Sequence[Mapping[str, Any]]) -> str:
+    """`897 people of lsp:train`."""
+    return " and ".join(f"{source['people']} people of {source['name']}" for source in sources)
 
 
 def _reading(protocol: Mapping[str, Any]) -> str:
@@ -116,12 +104,12 @@ def _missing(cells: Sequence[Mapping[str, Any]]) -> str:
     return f"## Missing: {len(gone)} of {len(cells)} runs\n\n{rows}"
 
 
-def _line(cells: Sequence[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _rule(cells: Sequence[str]) -> str:
-    return "|---|" + "---:|" * (len(cells) - 1)
+def _rule(columns: int) -> str:
+    return "|---|" + "---:|" * (columns - 1)
 
 
 def _with_interval(estimate: Mapping[str, Any]) -> str:

@@ -40,8 +40,7 @@ class SourceConfig(Part):
         else:
             name = self.dataset or (self.path.name if self.path else "")
             name += f":{self.split}" if self.split else ""
-        beyond = f" after the first {self.skip}" if self.skip else ""
-        return f"{name}{beyond}, {self.people} people" if self.people else f"{name}{beyond}"
+        return f"{name} after the first {self.skip}" if self.skip else name
 
 
 class DataConfig(Part):

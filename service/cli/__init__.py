@@ -8,8 +8,14 @@ from typing import Final, NoReturn
 
 import typer
 
-from model.errors import CheckpointUnusable, ModelUnusable, PoseError, TrainingDiverged
-from service.cli import data, evaluate, export, predict, serve, train, worker
+from model.errors import (
+    CheckpointUnusable,
+    ComparisonImpossible,
+    ModelUnusable,
+    PoseError,
+    TrainingDiverged,
+)
+from service.cli import compare, data, evaluate, export, predict, serve, train, worker
 from service.home import LaunchRefused
 from worker.errors import ArtifactUnusable, BrokerUnusable, NotInstalled, StoreUnusable
 
@@ -17,6 +23,7 @@ _FAILURES: Final = (
     ArtifactUnusable,
     BrokerUnusable,
     CheckpointUnusable,
+    ComparisonImpossible,
     LaunchRefused,
     ModelUnusable,
     NotInstalled,
@@ -37,6 +44,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(predict.predict)
 app.command()(train.train)
+app.command()(compare.compare)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
 app.add_typer(data.app, name="data")

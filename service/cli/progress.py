@@ -65,7 +65,7 @@ class RunDisplay:
                     epoch=event["epoch"],
                     loss=_losses(event["loss"]),
                     speed=_number(event["images_per_s"]),
-                    left=_duration(event["seconds_left"]),
+                    left=duration(event["seconds_left"]),
                 )
             case "epoch":
                 self._say(_epoch_line(event))
@@ -103,7 +103,7 @@ def _number(value: float | None) -> str:
     return "…" if value is None else f"{value:.3g}"
 
 
-def _duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
     if seconds is None:
         return "…"
     minutes, rest = divmod(round(seconds), 60)

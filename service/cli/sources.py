@@ -8,7 +8,7 @@ from model.errors import ConfigError, Fault
 if TYPE_CHECKING:
     from model.config import SourceConfig
 
-FORM: Final = "FORMAT:PATH[:SPLIT] with FORMAT lsp, mpii or coco, or synthetic[:PEOPLE]"
+FORM: Final = "FORMAT:PATH[:SPLIT] with FORMAT lsp, mpii, coco or pack, or synthetic[:PEOPLE]"
 
 
 def parse_source(text: str, option: str = "--data") -> "SourceConfig":
@@ -47,18 +47,18 @@ def training_sources(
     Raises ConfigError, where nothing is left to judge on too.
     """
     named = [parse_source(text) for text in data]
-    learnt = [_narrowed(source, "train", "--data") for source in named]
+    learnt = [narrowed(source, "train", "--data") for source in named]
     if valid:
-        judged = [_narrowed(parse_source(text, "--valid"), "val", "--valid") for text in valid]
+        judged = [narrowed(parse_source(text, "--valid"), "val", "--valid") for text in valid]
     else:
-        judged = [found for source in learnt if (found := _counterpart(source)) is not None]
+        judged = [found for source in learnt if (found := counterpart(source)) is not None]
     if not judged:
         fault = "no --data has a split `valid` to judge on"
         raise ConfigError([Fault("--valid", fault, f"--valid {FORM}")])
     return learnt, [source for i, source in enumerate(judged) if source not in judged[:i]]
 
 
-def _narrowed(source: "SourceConfig", stem: str, option: str) -> "SourceConfig":
+def narrowed(source: "SourceConfig", stem: str, option: str) -> "SourceConfig":
     """The source with a split, where its set has splits. Raises ConfigError."""
     splits = _splits(source)
     if source.split is not None or not splits:
@@ -70,7 +70,7 @@ def _narrowed(source: "SourceConfig", stem: str, option: str) -> "SourceConfig":
     raise ConfigError([Fault(option, f"{where} does not say which split", ", ".join(splits))])
 
 
-def _counterpart(source: "SourceConfig") -> "SourceConfig | None":
+def counterpart(source: "SourceConfig") -> "SourceConfig | None":
     """What a source that is learnt from can be judged on."""
     if source.format == "synthetic":
         people = max(1, (source.people or 1000) // 10)
