@@ -7,6 +7,7 @@ from typing import Any
 
 from model.config import Config, load_config
 from worker.jobs.kind import JobKind, Work
+from worker.jobs.references import pinned, placed
 from worker.jobs.sources import check_source
 from worker.registry import read_card
 from worker.store.tables import Job, Version
@@ -21,11 +22,11 @@ class Distill(JobKind):
         for part, sources in (("train", resolved.data.train), ("valid", resolved.data.valid)):
             for i, source in enumerate(sources):
                 check_source(source, f"data.{part}[{i}]", stores)
-        return resolved.model_dump(mode="json")
+        return pinned(resolved.model_dump(mode="json"), stores)
 
     def prepare(self, resolved: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         config = load_config(resolved).with_sources(stores.datasets.lookup)
-        return config.model_dump(mode="json")
+        return placed(config.model_dump(mode="json"), stores)
 
     def run(self, work: Work) -> bool:
         from model.training.run import train  # torch: in the child alone
