@@ -196,7 +196,8 @@ def _comparison(
         tree |= _sources_alone(tree["config"], valid, report)
     overrides = parse_overrides([text for text in settings if "=" in text])
     tree["config"] = merge(tree["config"], overrides)
-    tree.setdefault("report", _drawn(tree["config"]))
+    if "report" not in tree:
+        tree["report"] = _drawn(tree["config"])
     return load_comparison(tree)
 
 
