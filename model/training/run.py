@@ -1,7 +1,7 @@
 """A run: a folder with the resolved config, what happened, the checkpoints and the result.
 
 config.yaml  manifest.json  events.jsonl  checkpoints/{last,best}.pt
-metrics.json  curves.png  predictions.png  students/<branch>.onnx  students/<branch>.parity.json
+metrics.json  curves.png  predictions.png  students/<branch>.onnx  students/<branch>.receipt.json
 """
 
 import os
@@ -15,18 +15,21 @@ import torch
 from numpy.typing import NDArray
 
 from model.config import Config
-from model.data.mixture import open_mixture, skeleton_of
+from model.data.mixture import Mixture, open_mixture, skeleton_of
 from model.data.packing import Pack, exact_crops, pack
 from model.data.readers import LabelledSet
 from model.errors import CheckpointUnusable, ConfigError, Fault
 from model.evaluation import measure, on_images, summary
 from model.geometry import Crops
 from model.training.events import EventLog, Listener
+from model.training.inherit import begin
 from model.training.judge import keypoints
 from model.training.learner import ENSEMBLE
 from model.training.loop import Loop
 from model.training.manifest import describe
+from model.training.people import open_people
 from model.training.session import Session
+from model.training.trackers import tracked
 
 LAST: Final = "checkpoints/last.pt"
 BEST: Final = "checkpoints/best.pt"
@@ -70,11 +73,12 @@ def train(
     """
     _claim_folder(run_dir, resume)
     leave_a_core()
-    log = EventLog(run_dir / "events.jsonl", listen)
-    try:
-        return _train(config, run_dir, log, stop, pick_device(device), cache)
-    finally:
-        log.close()
+    with tracked(config, run_dir, listen) as told:
+        log = EventLog(run_dir / "events.jsonl", told)
+        try:
+            return _train(config, run_dir, log, stop, pick_device(device), cache)
+        finally:
+            log.close()
 
 
 def _train(
@@ -86,13 +90,21 @@ def _train(
     cache: Path | None,
 ) -> Outcome:
     skeleton = skeleton_of(config.data.skeleton, config.data.train)
-    people = open_mixture(config.data.train, skeleton)
+    people = open_people(config, skeleton)
     judged_on = open_mixture(config.data.valid, skeleton)
     session = Session(config, skeleton, device)
-    session.progress.data = people.fingerprint
+    session.progress.data = people.learnt
+    session.progress.valid = judged_on.fingerprint
     if (run_dir / LAST).exists():
         session.restore(run_dir / LAST)
+    elif config.training.init is not None:
+        begun = begin(session, people.people)
+        session.progress.init = begun.as_json()
+        log.write("log", level="info", message=str(begun))
     describe(session, run_dir, people, judged_on)
+    if people.weighing is not None:
+        weighed = ", ".join(people.weighing.sets)
+        log.write("log", level="info", message=f"labels are weighed of {weighed}")
     log.write("log", level="info", message=f"cutting out {len(people.people)} people")
     packed = pack(
         people.people,
@@ -106,19 +118,20 @@ def _train(
         *exact_crops(judged_on.people, config.data.crop_px, config.data.padding),
     )
 
-    stopped = _fit(session, packed, valid, run_dir, log, stop)
+    stopped = _fit(session, people, packed, valid, run_dir, log, stop)
     if stopped:
         return Outcome("stopped", {})
     from model.training.finish import finish  # the exporter is slow to import
 
     log.write("evaluating")
-    metrics = finish(run_dir, run_dir / BEST, session.progress, device, log)
+    metrics = finish(run_dir, session.progress, device, log)
     log.write("finished", metrics=metrics)
     return Outcome("finished", metrics)
 
 
 def _fit(
     session: Session,
+    people: Mixture,
     packed: Pack,
     valid: Valid,
     run_dir: Path,
@@ -139,6 +152,7 @@ def _fit(
         stop=stop,
         report=lambda values: log.write("progress", **values),
         checkpoint=checkpoint,
+        name=lambda row: people.people[row].image.name,
     )
     log.write(
         "started",
