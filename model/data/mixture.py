@@ -33,6 +33,14 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Weighing:
+    """That labels are believed more or less: the weights' SHA-256, and the names of their sets."""
+
+    sha256: str
+    sets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Mixture:
     """People of one or more sets."""
 
@@ -40,6 +48,14 @@ class Mixture:
     people: list[Person]
     fingerprint: str
     origins: tuple[Origin, ...]
+    weighing: Weighing | None = None
+
+    @property
+    def learnt(self) -> str:
+        """Fingerprint of people, labels and how far each is believed."""
+        if self.weighing is None:
+            return self.fingerprint
+        return hashlib.sha256(f"{self.fingerprint}\n{self.weighing.sha256}".encode()).hexdigest()
 
     @property
     def sources(self) -> tuple[str, ...]:

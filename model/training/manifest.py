@@ -54,4 +54,8 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
 
 def _data(people: Mixture) -> dict[str, Any]:
     """The mixture's own fingerprint, and each set of it with the one by which it is known."""
-    return {"fingerprint": people.fingerprint, "sets": [asdict(o) for o in people.origins]}
+    return {
+        "fingerprint": people.fingerprint,
+        "sets": [asdict(o) for o in people.origins],
+        "weights": asdict(people.weighing) if people.weighing else None,
+    }
