@@ -1,6 +1,7 @@
 """The bell: tells the broker that a job waits, by the job's id and nothing else."""
 
 import logging
+from collections.abc import Iterable
 from typing import Any, Final
 
 from kombu.exceptions import KombuError
@@ -38,8 +39,12 @@ class Announcer:
         With `after_s` also those that still wait so long after it was told: its queue was lost,
         or the message lies with a worker that is gone. A message too many does no harm.
         """
+        return self.announce_all(self._jobs.unannounced(after_s=after_s, limit=limit))
+
+    def announce_all(self, job_ids: Iterable[str]) -> int:
+        """Announce one after another until the broker is away; how many it was told of."""
         told = 0
-        for job_id in self._jobs.unannounced(after_s=after_s, limit=limit):
+        for job_id in job_ids:
             if not self.announce(job_id):
                 break
             told += 1

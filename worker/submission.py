@@ -34,7 +34,8 @@ def submit(
         if known is not None:
             return known, False
     resolved = kinds[kind].resolve(config, stores)
-    job, new = stores.jobs.add(kind, config, resolved, idempotency_key=idempotency_key)
+    parts = kinds[kind].parts(resolved, stores)
+    job, new = stores.jobs.add(kind, config, resolved, idempotency_key=idempotency_key, parts=parts)
     if new:
-        announcer.announce(job.id)
+        announcer.announce_all([part.id for part in stores.jobs.parts(job.id)] or [job.id])
     return job, new

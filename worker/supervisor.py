@@ -126,6 +126,7 @@ class Attempt:
             raise KindUnknown(self._job.kind, sorted(kinds))  # this worker is the older program
         kind = kinds[self._job.kind]
         spec = kind.prepare(self._job.resolved, self._stores)
+        spec |= kind.gathered(self._jobs.parts(self._job.id), self._stores)
         write_order(
             self._run_dir,
             spec,

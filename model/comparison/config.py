@@ -65,7 +65,7 @@ class CompareConfig(Part):
     def _counted(cls, seeds: Any) -> Any:
         """A number means so many, from 0 on."""
         whole = isinstance(seeds, int) and not isinstance(seeds, bool)
-        return tuple(range(seeds)) if whole and 0 <= seeds <= 64 else seeds
+        return tuple(range(seeds)) if whole and 1 <= seeds <= 64 else seeds
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

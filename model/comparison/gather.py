@@ -143,13 +143,13 @@ def _costs(line: Line) -> dict[str, Any]:
     """Who the line is, and what its student and its training cost."""
     runs = line.deployed
     any_run = next(iter(runs.values()))
-    cost = any_run.trained.receipts.get(any_run.branch, {}).get("cost", {})
+    receipt = any_run.trained.receipts.get(any_run.branch)
     return {
         "row": line.row,
         "layout": line.layout,
         "student": line.student_name,
-        "parameters": cost.get("parameters"),
-        "gmacs": None if not cost else round(cost["macs"] / 1e9, 6),
+        "parameters": receipt and receipt.cost.parameters,
+        "gmacs": receipt and round(receipt.cost.macs / 1e9, 6),
         "branches": {str(seed): one.branch for seed, one in runs.items()},
         "selection": round(line.selection, 3),
         "train_s": round(float(np.mean([one.trained.seconds for one in runs.values()])), 1),

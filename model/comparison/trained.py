@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import CheckpointUnusable
+from model.receipt import Receipt, beside, read_receipt
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Trained:
     """
 
     students: Mapping[str, Path]
-    receipts: Mapping[str, dict[str, Any]]
+    receipts: Mapping[str, Receipt]
     history: Sequence[dict[str, Any]]
     best_epoch: int
 
@@ -49,7 +50,7 @@ class Trained:
 
 
 def read_run(folder: Path) -> Trained:
-    """A run's folder, once it has finished. Raises CheckpointUnusable."""
+    """A run's folder, once it has finished. Raises CheckpointUnusable, ReceiptUnusable."""
     try:
         metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
         lines = (folder / "events.jsonl").read_text("utf-8").splitlines()
@@ -59,14 +60,24 @@ def read_run(folder: Path) -> Trained:
         branch: folder / "students" / shipped["file"]
         for branch, shipped in metrics["students"].items()
     }
+    receipts = {branch: beside(file) for branch, file in students.items()}
+    history = epochs_of(json.loads(line) for line in lines)
+    return trained_of(metrics, history, students, receipts)
+
+
+def trained_of(
+    metrics: Mapping[str, Any],
+    history: Sequence[dict[str, Any]],
+    students: Mapping[str, Path],
+    receipts: Mapping[str, Path],
+) -> Trained:
+    """A run whose files lie anywhere; receipts that are not there are left out."""
     return Trained(
         students=students,
         receipts={
-            branch: json.loads(path.read_text("utf-8"))
-            for branch, file in students.items()
-            if (path := file.with_suffix(".receipt.json")).is_file()
+            branch: read_receipt(path) for branch, path in receipts.items() if path.is_file()
         },
-        history=epochs_of(json.loads(line) for line in lines),
+        history=history,
         best_epoch=int(metrics["best"]["epoch"]),
     )
 

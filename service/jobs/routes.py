@@ -10,7 +10,7 @@ from model.errors import ConfigError, Fault
 from service.context import Context, context
 from service.jobs.download import download
 from service.jobs.schemas import ArtifactList, JobDocument, JobList, JobPost
-from service.jobs.view import artifact_entry, job_document, job_entry
+from service.jobs.view import artifact_entry, job_document, job_entries
 from service.problems import problems
 from worker.errors import DatasetNotFound, JobNotFound, ModelNotFound, VersionNotFound
 from worker.store import State
@@ -94,7 +94,7 @@ def list_jobs(
     """Newest first; a page costs the same wherever it lies."""
     before = str(cursor) if cursor else None
     page = parts.stores.jobs.page(state=state, kind=kind, before=before, limit=limit)
-    return JobList(jobs=[job_entry(job, parts, root) for job in page.jobs], next=page.next)
+    return JobList(jobs=job_entries(page.jobs, parts, root), next=page.next)
 
 
 @router.get("/{job_id}", summary="Follow a job", responses=problems(404))

@@ -52,6 +52,15 @@ class JobPost(BaseModel):
                     },
                 },
                 {
+                    "kind": "compare",
+                    "config": {
+                        "config": {"preset": "tiny"},
+                        "schemes": ["none", "mean", "okdhp"],
+                        "seeds": 2,
+                        "report": [{"format": "synthetic", "people": 500, "seed": 3}],
+                    },
+                },
+                {
                     "kind": "evaluate",
                     "config": {"model": "okdhp:1", "data": {"dataset": "lsp", "split": "valid"}},
                 },
@@ -59,7 +68,7 @@ class JobPost(BaseModel):
         },
     )
 
-    kind: str = Field(max_length=64, description="`distill` or `evaluate`")
+    kind: str = Field(max_length=64, description="`distill`, `compare` or `evaluate`")
     config: Annotated[dict[str, Any], AfterValidator(_modest)] = Field(
         default_factory=dict, description="what to do; checked whole before the job is accepted"
     )
@@ -115,6 +124,15 @@ class Step(BaseModel):
     reason: str
 
 
+class Child(BaseModel):
+    """A job that is a part of another."""
+
+    id: str
+    name: str = Field(description="what it is called there", examples=["okdhp-s0"])
+    state: State
+    url: str
+
+
 class JobEntry(BaseModel):
     """A job in a list."""
 
@@ -129,8 +147,9 @@ class JobEntry(BaseModel):
     worker: str | None = Field(description="who works on it")
     cancel_requested: bool
     progress: Progress | None
+    parent: str | None = Field(description="the job that it is a part of")
     notice: str | None = Field(
-        None, description="what to know about a job that waits, as that no worker runs here"
+        None, description="what to know about a job that waits: no worker runs here, or for what"
     )
 
 
@@ -139,6 +158,7 @@ class JobDocument(JobEntry):
 
     metrics: Metrics
     artifacts: list[ArtifactEntry]
+    children: list[Child] = Field(description="its parts, which it waits for")
     error: Failure | None
     result: dict[str, Any] | None = Field(description="the final metrics, once it has ended well")
     history: list[Step] = Field(description="every transition")

@@ -1,11 +1,13 @@
 """A job as the API shows it, out of the store's rows."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from service.context import Context
 from service.jobs.schemas import (
     ArtifactEntry,
+    Child,
     Failure,
     JobDocument,
     JobEntry,
@@ -14,24 +16,31 @@ from service.jobs.schemas import (
     Step,
 )
 from service.times import shown
-from worker.store import Artifact, Job, State
+from worker.store import Artifact, Job, State, Waiting
 from worker.store.tables import ACTIONS
 
 
-def job_entry(job: Job, parts: Context, root: str) -> JobEntry:
-    """The job in a list. root: what stands before every path of the API."""
-    return JobEntry(**_common(job, parts, root))
+def job_entries(jobs: Sequence[Job], parts: Context, root: str) -> list[JobEntry]:
+    """Jobs in a list. root: what stands before every path of the API."""
+    queued = [job.id for job in jobs if job.state == State.QUEUED]
+    waiting = parts.stores.jobs.waiting(queued)
+    return [JobEntry(**_common(job, parts, root, waiting.get(job.id))) for job in jobs]
 
 
 def job_document(job: Job, parts: Context, root: str) -> JobDocument:
     """All about the job."""
     jobs = parts.stores.jobs
+    waiting = jobs.waiting([job.id]).get(job.id)
     return JobDocument(
-        **_common(job, parts, root),
+        **_common(job, parts, root, waiting),
         config=job.config,
         resolved=job.resolved,
         metrics=Metrics.model_validate(jobs.metrics(job)),
         artifacts=[artifact_entry(a, root) for a in jobs.artifacts(job.id)],
+        children=[
+            Child(id=child.id, name=child.part or "", state=child.state, url=_url(child, root))
+            for child in (jobs.parts(job.id) if waiting else ())
+        ],
         error=Failure.model_validate(job.error) if job.error else None,
         result=job.result,
         history=[
@@ -59,12 +68,25 @@ def artifact_entry(artifact: Artifact, root: str) -> ArtifactEntry:
     )
 
 
-def _common(job: Job, parts: Context, root: str) -> dict[str, Any]:
+def _url(job: Job, root: str) -> str:
+    return f"{root}/jobs/{job.id}"
+
+
+def _notice(job: Job, parts: Context, waiting: Waiting | None) -> str | None:
+    """Why a job in the queue is still there, where it is known."""
+    if job.state != State.QUEUED:
+        return None
+    if waiting is not None and waiting.open:
+        return f"waits for {waiting.open} of {waiting.parts} jobs"
+    return parts.no_worker
+
+
+def _common(job: Job, parts: Context, root: str, waiting: Waiting | None) -> dict[str, Any]:
     return {
         "id": job.id,
         "kind": job.kind,
         "state": job.state,
-        "url": f"{root}/jobs/{job.id}",
+        "url": _url(job, root),
         "created_at": shown(job.created_at),
         "started_at": shown(job.started_at),
         "ended_at": shown(job.ended_at),
@@ -72,5 +94,6 @@ def _common(job: Job, parts: Context, root: str) -> dict[str, Any]:
         "worker": job.worker,
         "cancel_requested": job.cancel_requested,
         "progress": Progress.model_validate(job.progress) if job.progress else None,
-        "notice": parts.no_worker if job.state == State.QUEUED else None,
+        "parent": job.parent_id,
+        "notice": _notice(job, parts, waiting),
     }

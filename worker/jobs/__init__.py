@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from typing import Final
 
+from worker.jobs.compare import Compare
 from worker.jobs.distill import Distill
 from worker.jobs.evaluate import Evaluate
 from worker.jobs.kind import JobKind, Work
 
 __all__ = ["KINDS", "JobKind", "Work"]
 
-KINDS: Final[Mapping[str, JobKind]] = {"distill": Distill(), "evaluate": Evaluate()}
+KINDS: Final[Mapping[str, JobKind]] = {
+    "compare": Compare(),
+    "distill": Distill(),
+    "evaluate": Evaluate(),
+}

@@ -41,8 +41,13 @@ class Distill(JobKind):
         )
         return outcome.state == "finished"
 
-    def product(self, job: Job, run_dir: Path, stores: Stores) -> Version:
-        """The best branch; where `export.branch` named another, that one."""
+    def product(self, job: Job, run_dir: Path, stores: Stores) -> Version | None:
+        """The best branch; where `export.branch` named another, that one.
+
+        Of a part none: the job that it belongs to registers what is worth it.
+        """
+        if job.parent_id is not None:
+            return None
         config = load_config(job.resolved)
         metrics = json.loads((run_dir / "metrics.json").read_text("utf-8"))
         students, best = metrics["students"], metrics["best"]["branch"]

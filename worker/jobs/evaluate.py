@@ -14,7 +14,7 @@ from model.predictor import Predictor
 from model.training.events import EventLog
 from worker.events import EVENTS
 from worker.jobs.kind import JobKind, Work
-from worker.jobs.sources import check_source
+from worker.jobs.sources import check_source, placed_source
 from worker.stores import Stores
 
 _METRICS: Final = "metrics.json"
@@ -43,11 +43,7 @@ class Evaluate(JobKind):
 
     def prepare(self, resolved: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked = EvaluateConfig.model_validate(resolved)
-        source = asked.data
-        if source.dataset is not None:
-            format_, path = stores.datasets.lookup(source.dataset)
-            named = {"dataset": None, "format": format_, "path": path}
-            source = SourceConfig.model_validate(source.model_dump() | named)
+        source = placed_source(asked.data, stores)
         version = stores.registry.resolve(asked.model)
         return {
             "model": str(stores.registry.open_local(version.model, version.version)),

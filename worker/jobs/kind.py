@@ -1,11 +1,16 @@
-"""What a job kind is: four steps, in the service, the worker, the child, and the worker again."""
+"""What a job kind is: four steps, in the service, the worker, the child, and the worker again.
+
+A job may have parts: jobs of their own that any worker takes. It waits in the queue until all of
+them have ended, and its own work begins with what they left.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worker.store.parts import NewPart
 from worker.store.tables import Job, Version
 
 if TYPE_CHECKING:
@@ -17,7 +22,7 @@ class Work:
     """What the child process is given."""
 
     spec: Mapping[str, Any]
-    """As `JobKind.prepare` made it."""
+    """As `JobKind.prepare` and `gathered` made it."""
     run_dir: Path
     resume: bool
     """Whether an earlier attempt worked in the run folder."""
@@ -39,12 +44,26 @@ class JobKind(ABC):
         Raises ConfigError, DatasetNotFound, ModelNotFound, VersionNotFound.
         """
 
+    def parts(self, resolved: Mapping[str, Any], stores: "Stores") -> Sequence[NewPart]:
+        """In the service: the jobs that are queued with it and that it waits for; most have none.
+
+        Raises as `resolve` does.
+        """
+        return ()
+
     @abstractmethod
     def prepare(self, resolved: Mapping[str, Any], stores: "Stores") -> dict[str, Any]:
         """On the worker, before the child starts: JSON with this host's paths for every name.
 
         Raises any PoseError: the job fails with its message.
         """
+
+    def gathered(self, parts: Sequence[Job], stores: "Stores") -> dict[str, Any]:
+        """On the worker, after `prepare`: what is added to it of the parts, which have all ended.
+
+        Raises any PoseError: the job fails with its message.
+        """
+        return {}
 
     @abstractmethod
     def run(self, work: Work) -> bool:

@@ -6,6 +6,15 @@ from worker.datasets import WHOLE
 from worker.stores import Stores
 
 
+def placed_source(source: SourceConfig, stores: Stores) -> SourceConfig:
+    """The source with this host's path for its name. Raises DatasetNotFound, DatasetError."""
+    if source.dataset is None:
+        return source
+    format_, path = stores.datasets.lookup(source.dataset)
+    named = {"dataset": None, "format": format_, "path": path}
+    return SourceConfig.model_validate(source.model_dump() | named)
+
+
 def check_source(source: SourceConfig, where: str, stores: Stores) -> None:
     """A registered set or the built-in synthetic one; never a path, which would be the server's.
 

@@ -2,6 +2,7 @@
 
 from worker.store.database import Database, open_database
 from worker.store.jobs import Claim, JobPage, JobStore
+from worker.store.parts import NewPart, Waiting
 from worker.store.tables import (
     ACTIVE,
     FINAL,
@@ -28,9 +29,11 @@ __all__ = [
     "JobPage",
     "JobStore",
     "Model",
+    "NewPart",
     "Promotion",
     "State",
     "Transition",
     "Version",
+    "Waiting",
     "open_database",
 ]

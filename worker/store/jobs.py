@@ -4,7 +4,7 @@ A claim is one UPDATE that tests the state and raises `attempt`. Every later wri
 locks the row and compares attempt and worker, so that one who woke late is refused (LeaseLost).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,14 @@ from worker.errors import (
 from worker.store.database import Database, now
 from worker.store.identity import body_sha256, new_id
 from worker.store.metrics import epoch_entry, summary
+from worker.store.parts import (
+    NewPart,
+    Waiting,
+    add_parts,
+    cancel_parts,
+    parts_are_open,
+    waiting_of,
+)
 from worker.store.steps import clock, note_step, step
 from worker.store.tables import (
     ACTIONS,
@@ -72,9 +80,11 @@ class JobStore:
         resolved: Mapping[str, Any],
         *,
         idempotency_key: str | None = None,
+        parts: Sequence[NewPart] = (),
     ) -> tuple[Job, bool]:
         """A new job in `queued`, and True; or the one that the key belongs to, and False.
 
+        parts: jobs that are queued with it, and that it waits for.
         Raises IdempotencyConflict when the key was used with another kind or config.
         """
         if idempotency_key is not None and (old := self.posted(idempotency_key, kind, config)):
@@ -94,6 +104,7 @@ class JobStore:
                 session.add(job)
                 session.flush()
                 note_step(session, job, None, None, "posted")
+                add_parts(session, job, parts)
             return job, True
         except IntegrityError:  # the same key came at the same moment
             if idempotency_key is None:
@@ -121,6 +132,17 @@ class JobStore:
         if job is None:
             raise JobNotFound(job_id)
         return job
+
+    def parts(self, job_id: str) -> list[Job]:
+        """The jobs that a job waits for, in their order; none for most."""
+        with self._database.reading() as session:
+            query = select(Job).where(Job.parent_id == job_id).order_by(Job.id)
+            return list(session.scalars(query))
+
+    def waiting(self, job_ids: Collection[str]) -> dict[str, Waiting]:
+        """For how many parts jobs wait, by id; those without parts are left out."""
+        with self._database.reading() as session:
+            return waiting_of(session, job_ids)
 
     def page(
         self,
@@ -171,7 +193,7 @@ class JobStore:
         return found
 
     def cancel(self, job_id: str, reason: str = "cancelled by the user") -> Job:
-        """A queued job is cancelled at once, a running one is asked to end.
+        """A queued job is cancelled at once, a running one is asked to end; so are its parts.
 
         Raises JobNotFound; ActionRefused for a job that has ended.
         """
@@ -184,12 +206,13 @@ class JobStore:
             job.cancel_requested = True
             if job.state == State.QUEUED:
                 step(session, job, State.CANCELLED, None, reason)
+            cancel_parts(session, job, reason)
         return job
 
     # The bell ----------------------------------------------------------------------------------
 
     def unannounced(self, *, after_s: float | None = None, limit: int = 100) -> list[str]:
-        """Ids of queued jobs that the broker was not told of, oldest first.
+        """Ids of queued jobs that the broker was not told of and wait for no part, oldest first.
 
         With `after_s` also those that still wait so many seconds after it was told.
         """
@@ -197,7 +220,7 @@ class JobStore:
             Job.announced_at.is_(None),
             false() if after_s is None else Job.announced_at < now() - after_s,
         )
-        query = select(Job.id).where(Job.state == State.QUEUED, silent)
+        query = select(Job.id).where(Job.state == State.QUEUED, silent, ~parts_are_open())
         with self._database.reading() as session:
             return list(session.scalars(query.order_by(Job.id).limit(limit)))
 
@@ -210,11 +233,11 @@ class JobStore:
     # The worker's side -------------------------------------------------------------------------
 
     def claim(self, job_id: str, worker: str) -> Claim:
-        """Take a queued job. Raises ClaimRefused when it is not queued, JobNotFound."""
+        """Take a queued job. Raises ClaimRefused when it is not queued or waits, JobNotFound."""
         with self._database.writing() as session:
             attempt = session.scalar(
                 update(Job)
-                .where(Job.id == job_id, Job.state == State.QUEUED)
+                .where(Job.id == job_id, Job.state == State.QUEUED, ~parts_are_open())
                 .values(
                     state=State.STARTING,
                     attempt=Job.attempt + 1,
@@ -228,7 +251,9 @@ class JobStore:
             if job is None:
                 raise JobNotFound(job_id)
             if attempt is None:
-                raise ClaimRefused(f"job {job_id} is {job.state}, not queued")
+                waits = job.state == State.QUEUED
+                why = "waits for its parts" if waits else f"is {job.state}, not queued"
+                raise ClaimRefused(f"job {job_id} {why}")
             note_step(session, job, State.QUEUED, worker, "claimed")
         return Claim(job_id, attempt, worker)
 

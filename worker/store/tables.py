@@ -91,6 +91,8 @@ class Job(Table):
     kind: Mapped[str] = mapped_column(String(32))
     parent_id: Mapped[str | None] = mapped_column(String(36))
     """The job that it is a part of; that one waits until all its parts have ended."""
+    part: Mapped[str | None] = mapped_column(String(100))
+    """What it is called there."""
     state: Mapped[State]
     config: Mapped[dict[str, Any]]
     """As it was posted."""
