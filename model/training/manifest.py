@@ -6,13 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 import yaml
 
 from model.data.mixture import Mixture
 from model.errors import CheckpointUnusable
 from model.files import replaced, write_json
 from model.provenance import code_version, package_versions, shown_command
+from model.training.devices import device_name
 from model.training.session import Session
 
 MANIFEST: Final = "manifest.json"
@@ -20,7 +20,7 @@ MANIFEST: Final = "manifest.json"
 
 def describe(session: Session, run_dir: Path, people: Mixture, valid: Mixture) -> None:
     """config.yaml and manifest.json: enough to do it again."""
-    config, device = session.config, session.device
+    config = session.config
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     with replaced(run_dir / "config.yaml") as file:
         file.write(text.encode())
@@ -30,9 +30,7 @@ def describe(session: Session, run_dir: Path, people: Mixture, valid: Mixture) -
             "code": code_version(),
             "python": platform.python_version(),
             "packages": package_versions(),
-            "device": torch.cuda.get_device_name(device)
-            if device.type == "cuda"
-            else f"cpu, {torch.get_num_threads()} threads",
+            "device": device_name(session.device),
             "seed": config.training.seed,
             "train": _data(people),
             "valid": _data(valid),

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def tell_plan(config: "Config", device: str) -> None:
     """On stderr, since stdout is the configuration. Raises ConfigError for an unknown device."""
     from model.errors import DatasetError
+    from model.training.devices import pick_device
     from model.training.plan import plan
-    from model.training.run import pick_device
 
     console = Console(stderr=True, highlight=False)
     try:
