@@ -12,6 +12,7 @@ class Progress:
     """What a checkpoint holds beside weights."""
 
     data: str = ""  # fingerprint of what is learnt from
+    valid: str = ""  # and of what is judged on
     teacher: str = ""  # sha256 of the weights of another run that teaches
     init: dict[str, Any] = field(default_factory=dict)  # the weights that the run began with
     step: int = 0
@@ -22,6 +23,10 @@ class Progress:
     spent: Spent = field(default_factory=Spent)
     epoch_spent: Spent = field(default_factory=Spent)  # in the epoch under way
     history: list[dict[str, Any]] = field(default_factory=list)  # an entry an epoch
+
+    def forget_best(self) -> None:
+        """The best epoch's weights are gone: of those to come one is the best."""
+        self.best_score, self.best_epoch, self.best_branch = None, len(self.history), ""
 
     @classmethod
     def from_saved(cls, tree: Mapping[str, Any]) -> Self:

@@ -1,18 +1,21 @@
 """`okdhp train`."""
 
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.options import need_training
+from service.cli.begin import OPTION, RUN, config_of_run, copied_run, with_files
+from service.cli.options import Home, need_training
 from service.cli.signals import STOPPED, noted_signals
 from service.cli.sources import FORM, training_sources
 
 if TYPE_CHECKING:
     from model.config import Config
+    from model.errors import Fault
 
 
 def train(
@@ -45,6 +48,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out from its last checkpoint.")
     ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(OPTION, metavar="RUN_OR_URL", help=f"Go on, in --out, with a copy of {RUN}."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     dry_run: Annotated[
         bool,
@@ -53,6 +60,7 @@ def train(
             help="Print the whole configuration as YAML, on stderr what it costs, and end.",
         ),
     ] = False,
+    home: Home = None,
 ) -> None:
     """Distil a network's branches from your data, and export the best.
 
@@ -64,12 +72,25 @@ def train(
 
     okdhp train --out runs/lsp --resume
 
+    okdhp train --preset tiny --data lsp:/photos/lsp training.init=okdhp
+
+    training.init begins with the weights of an ONNX file, a run, a registered model or a job.
     Ctrl-C saves a checkpoint and ends; --resume goes on exactly there.
     """
     need_training()
     if resume and out is None:
         raise typer.BadParameter("--resume needs --out, the folder of the run to go on with")
-    config = _config(settings or [], preset, data or [], valid or [], out if resume else None)
+    if source is not None and (resume or dry_run):
+        raise typer.BadParameter(
+            f"{OPTION} copies a run: neither --resume nor --dry-run goes along"
+        )
+    run_dir = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"
+    given = (settings or [], preset, data or [], valid or [])
+    if source is not None:
+        with copied_run(source, run_dir, home):
+            config = with_files(_config(*given, run_dir), home)
+    else:
+        config = with_files(_config(*given, out if resume else None), home)
     if dry_run:
         import yaml
 
@@ -79,7 +100,6 @@ def train(
 
         tell_plan(config, device)
         return
-    run_dir = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}"
     from model.training.run import train as train_run
     from service.cli.progress import RunDisplay
 
@@ -87,7 +107,7 @@ def train(
         outcome = train_run(
             config,
             run_dir,
-            resume=resume,
+            resume=resume or source is not None,
             stop=lambda: bool(caught),
             device=device,
             listen=display.show,
@@ -114,7 +134,7 @@ def _config(
     elif files:
         tree = read_config(files[0])
     elif run is not None:
-        tree = read_config(run / "config.yaml")
+        tree = config_of_run(run)
     else:
         names = ", ".join(preset_names())
         raise ConfigError(
@@ -131,4 +151,15 @@ def _config(
             judged = [parse_source(text, "--valid") for text in valid]
         parts["valid"] = [source.model_dump(mode="json") for source in judged]
         tree = merge(tree, {"data": parts})
-    return load_config(merge(tree, parse_overrides([t for t in settings if "=" in t])))
+    try:
+        return load_config(merge(tree, parse_overrides([t for t in settings if "=" in t])))
+    except ConfigError as error:
+        raise ConfigError([_with_option(fault) for fault in error.faults]) from None
+
+
+def _with_option(fault: "Fault") -> "Fault":
+    """Most presets leave the data to whoever has it: say how it is given."""
+    option = {"data.train": "--data", "data.valid": "--valid"}.get(fault.where)
+    if option is None or fault.accepted:
+        return fault
+    return replace(fault, accepted=f"{option} {FORM}")

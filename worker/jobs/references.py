@@ -40,18 +40,16 @@ def pinned(config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
 
     A path or URL is refused: it would be the server's. Raises ConfigError.
     """
-    return _replaced(config, lambda reference, text: _pinned(reference, text, stores))
+    return replaced(config, lambda reference, text: pin(reference, text, stores))
 
 
 def placed(config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
-    """The tree with paths of this host for every reference.
-
-    Raises ModelNotFound, VersionNotFound, ArtifactNotFound, ArtifactUnusable.
-    """
-    return _replaced(config, lambda reference, text: str(_placed(reference, text, stores)))
+    """The tree with paths of this host for every reference. Raises as `place` does."""
+    return replaced(config, lambda reference, text: str(place(reference, text, stores)))
 
 
-def _replaced(config: Mapping[str, Any], other: Callable[[Reference, str], str]) -> dict[str, Any]:
+def replaced(config: Mapping[str, Any], other: Callable[[Reference, str], str]) -> dict[str, Any]:
+    """The tree with something else for every reference."""
     tree = copy.deepcopy(dict(config))
     for reference in REFERENCES:
         part, key = reference.where.split(".")
@@ -61,7 +59,8 @@ def _replaced(config: Mapping[str, Any], other: Callable[[Reference, str], str])
     return tree
 
 
-def _pinned(reference: Reference, text: str, stores: Stores) -> str:
+def pin(reference: Reference, text: str, stores: Stores) -> str:
+    """What is stored with a job: a model with its version, a job by its id. Raises ConfigError."""
     if _is_id(text):
         _check_job(reference, text, stores)
         return text
@@ -72,6 +71,18 @@ def _pinned(reference: Reference, text: str, stores: Stores) -> str:
     except (ModelNotFound, VersionNotFound) as error:
         raise _refused(reference, str(error)) from None
     return f"{version.model}:{version.version}"
+
+
+def place(reference: Reference, text: str, stores: Stores) -> Path:
+    """The file on this host of what `pin` gave.
+
+    Raises ModelNotFound, VersionNotFound, ArtifactNotFound, ArtifactUnusable.
+    """
+    if _is_id(text):
+        artifact = stores.jobs.artifact(text, reference.artifact)
+        return stores.artifacts.fetch(artifact.key, artifact.sha256)
+    version = stores.registry.resolve(text)
+    return stores.registry.open_local(version.model, version.version)
 
 
 def _check_job(reference: Reference, job_id: str, stores: Stores) -> None:
@@ -87,14 +98,6 @@ def _check_job(reference: Reference, job_id: str, stores: Stores) -> None:
     except ArtifactNotFound:
         fault = f"job {job_id} has no {reference.artifact}: it is {job.state}"
         raise _refused(reference, fault) from None
-
-
-def _placed(reference: Reference, text: str, stores: Stores) -> Path:
-    if _is_id(text):
-        artifact = stores.jobs.artifact(text, reference.artifact)
-        return stores.artifacts.fetch(artifact.key, artifact.sha256)
-    version = stores.registry.resolve(text)
-    return stores.registry.open_local(version.model, version.version)
 
 
 def _is_id(text: str) -> bool:
