@@ -1,6 +1,7 @@
 """What a comparison is made of."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -8,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from model.comparison.apart import shared
 from model.config import BranchConfig, Config, SourceConfig, load_config, validated
 from model.config.base import NotNegative, Part
+from model.config.faults import UNKNOWN_KEY
 from model.config.load import laid, unfolded
 from model.errors import ConfigError, Fault
 from model.evaluation import PCK_METRICS
@@ -126,15 +128,13 @@ def _common(config: CompareConfig) -> Config:
 
 def below(where: str, faults: Sequence[Fault]) -> list[Fault]:
     """Faults of a part as faults of the whole."""
-    return [
-        Fault(
-            f"{where}.{f.where}",
-            f.problem,
-            f.accepted,
-            f"{where}.{f.nearest}" if f.nearest else "",
-        )
-        for f in faults
-    ]
+
+    def nearest(fault: Fault) -> str:
+        # Of a wrong key it is a key's path, of a wrong value a value.
+        key = fault.nearest and fault.problem == UNKNOWN_KEY
+        return f"{where}.{fault.nearest}" if key else fault.nearest
+
+    return [replace(f, where=f"{where}.{f.where}", nearest=nearest(f)) for f in faults]
 
 
 def _refuse_shared(common: Config, report: Sequence[SourceConfig]) -> None:

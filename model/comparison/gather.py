@@ -202,7 +202,8 @@ def _add_scores(
         both = sorted(set(line.deployed) & set(other.deployed)) if other else []
         if other is None or not both:
             return None
-        return bootstrap.difference(hits(line, both), hits(other, both)).to_json()
+        found = bootstrap.difference(hits(line, both), hits(other, both))
+        return {**found.to_json(), "seeds": both}
 
     for entry, line in zip(entries, lines, strict=True):
         seeds = sorted(line.deployed)

@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from model.config.tree import Config
 from model.errors import Fault
+
+UNKNOWN_KEY: Final = "unknown key"
 
 
 def faults_of(model: type[BaseModel], error: ValidationError, prefix: str = "") -> list[Fault]:
@@ -33,7 +35,7 @@ def _fault(model: type[BaseModel], error: Any, prefix: str = "") -> Fault:
         near = difflib.get_close_matches(key, keys, n=1, cutoff=0.4)
         beside = where[: len(where) - len(key)] + near[0] if near else ""
         nearest = _paths().get(key, beside)  # the right key in a wrong place comes first
-        return Fault(where, "unknown key", ", ".join(keys), nearest if nearest != where else "")
+        return Fault(where, UNKNOWN_KEY, ", ".join(keys), nearest if nearest != where else "")
     if kind == "union_tag_invalid":
         tag, accepted = error["ctx"]["tag"], error["ctx"]["expected_tags"]
         near = difflib.get_close_matches(tag, accepted.replace("'", "").split(", "), n=1)

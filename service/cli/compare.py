@@ -307,7 +307,7 @@ def _gathered(
 ) -> dict[str, Any]:
     """The table of what is there, printed and written."""
     from model.comparison.gather import gather
-    from model.comparison.publish import FILES, publish
+    from model.comparison.publish import publish
     from model.comparison.trained import finished, read_run
     from service.cli.comparing import print_tables
 
@@ -319,9 +319,9 @@ def _gathered(
     missing = {name: f"{failure.reason}: {failure.message}" for name, failure in failures.items()}
     typer.echo("measuring the students on the people of the table", err=True)
     found = gather(config, all_cells, trained, missing)
-    publish(found, trained, folder)
+    written = publish(found, trained, folder, source=f"comparison {folder.name}")
     print_tables(found)
-    typer.echo(f"wrote {', '.join(FILES)} in {folder}", err=True)
+    typer.echo(f"wrote {', '.join(written)} in {folder}", err=True)
     return found
 
 

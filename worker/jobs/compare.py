@@ -9,7 +9,7 @@ from typing import Any
 from model.comparison.cells import cells
 from model.comparison.config import CompareConfig, load_comparison
 from model.comparison.gather import gather
-from model.comparison.publish import FILES, WINNER, publish
+from model.comparison.publish import WINNER, publish
 from model.comparison.trained import Trained, trained_of
 from model.config import load_config
 from model.errors import PoseError
@@ -86,8 +86,8 @@ class Compare(JobKind):
                 found = gather(config, cells(config), trained, missing, go_on=go_on)
             except _AskedToEnd:
                 return False
-            publish(found, trained, work.run_dir)
-            for name in FILES:
+            source = f"comparison, job {work.run_dir.name}"
+            for name in publish(found, trained, work.run_dir, source=source):
                 kind = "picture" if name.endswith(".png") else "artifact"
                 events.write(kind, name=name, path=name)
             events.write("finished", metrics=found)
