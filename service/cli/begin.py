@@ -18,16 +18,17 @@ OPTION: Final = "--from"
 RUN: Final = "a run's folder, its name in runs/, a job's id, or the URL of a run or its last.pt"
 
 
-def with_files(config: "Config", home: Path | None) -> "Config":
+def with_files(config: "Config", home: Path | None, *, goes_on: bool = False) -> "Config":
     """The configuration with files of this machine for all that it refers to; URLs stay.
 
     What is no path is the name of a registered model or data set, or the id of a job, of the home.
+    goes_on: what the training began with may be gone by now.
     Raises ConfigError, DatasetNotFound, ArtifactUnusable, StoreUnusable.
     """
     from model.config import load_config
     from worker.jobs.references import replaced
 
-    with _Home(home) as here:
+    with _Home(home, goes_on) as here:
         if any(source.dataset for source in (*config.data.train, *config.data.valid)):
             config = config.with_sources(here.stores.datasets.lookup)
         return load_config(replaced(config.model_dump(mode="json"), here.found))
@@ -36,8 +37,8 @@ def with_files(config: "Config", home: Path | None) -> "Config":
 class _Home:
     """What names mean; the home is opened, and made, when one has to be looked up."""
 
-    def __init__(self, home: Path | None) -> None:
-        self._home = home
+    def __init__(self, home: Path | None, goes_on: bool) -> None:
+        self._home, self._goes_on = home, goes_on
         self._opened: Stores | None = None
 
     def __enter__(self) -> Self:
@@ -61,6 +62,8 @@ class _Home:
         from model.training.begin import BEST, is_url, local_file
         from worker.jobs.references import pin, place
 
+        if self._goes_on and reference.where == "training.init":
+            return text
         path = Path(text).expanduser()
         if is_url(text) or path.exists():
             inside = BEST if BEST.endswith(reference.artifact) else reference.artifact

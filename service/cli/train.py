@@ -88,9 +88,9 @@ def train(
     given = (settings or [], preset, data or [], valid or [])
     if source is not None:
         with copied_run(source, run_dir, home):
-            config = with_files(_config(*given, run_dir), home)
+            config = with_files(_config(*given, run_dir), home, goes_on=True)
     else:
-        config = with_files(_config(*given, out if resume else None), home)
+        config = with_files(_config(*given, out if resume else None), home, goes_on=resume)
     if dry_run:
         import yaml
 

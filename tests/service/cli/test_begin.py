@@ -66,6 +66,13 @@ def test_what_is_not_there_is_told_with_what_may_be(tmp_path: Path, init: str, w
     assert str(refusal.value).startswith(words)
 
 
+def test_a_training_that_goes_on_does_not_look_for_its_beginning(tmp_path: Path) -> None:
+    """Its weights are in the checkpoint; the file may be deleted after the first epoch."""
+    config = load_config(named(init=str(tmp_path / "gone.onnx")))
+
+    assert with_files(config, tmp_path / "home", goes_on=True) == config
+
+
 def test_data_sets_are_known_by_their_names(tmp_path: Path) -> None:
     """As jobs know them; a preset that names one which is not registered is told what is."""
     source = [{"dataset": "mine"}]
