@@ -62,11 +62,17 @@ def make_case() -> Callable[..., Case]:
         def leaf(*shape: int) -> Tensor:
             return torch.randn(*shape, generator=generator).requires_grad_()
 
+        def seen_in(width: int) -> Tensor:
+            # Each person and channel has a mean of its own: pooled noise alone would be 0.
+            means = 3 * torch.randn(N, width, 1, 1, generator=generator)
+            noise = torch.randn(N, width, *SIZE, generator=generator)
+            return (means + noise).requires_grad_()
+
         maps = BranchMaps(
             branches=tuple(leaf(b["stacks"], N, K, *SIZE) for b in chosen),
             shared=leaf(SHARED, N, K, *SIZE),
-            features=leaf(N, 8, *SIZE),
-            branch_features=tuple(leaf(N, b.get("width", 8), *SIZE) for b in chosen),
+            features=seen_in(8),
+            branch_features=tuple(seen_in(b.get("width", 8)) for b in chosen),
         )
         points = torch.rand(N, K, 2, generator=generator) * 5
         torch.manual_seed(0)

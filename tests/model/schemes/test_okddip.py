@@ -72,6 +72,17 @@ def test_the_attention_learns_from_the_kl_alone(make_case):
     assert all(p.grad is None for p in labelled.scheme.parameters())
 
 
+def test_the_leaders_kl_moves_its_peers_too(make_case):
+    """As in their code: what the leader cannot learn the peers come towards."""
+    case = make_case("okddip", branches=2)
+    peer, leader = case.maps.branches
+
+    case.losses().distill.backward()
+
+    # The peer's KL to itself leaves rounding alone.
+    assert peer.grad[-1].norm() > 0.01 * leader.grad[-1].norm() > 0
+
+
 def test_with_two_branches_the_peer_is_its_own_target(make_case, in_loops):
     """α = 1: it learns from the label, the leader from it; there is nothing to attend to."""
     case = make_case("okddip", branches=2)
