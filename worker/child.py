@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.files import write_json
-from model.training.events import EventLog
-from worker.events import EVENTS
+from model.training.events import EVENTS, EventLog
 from worker.failure import failure_of
 from worker.jobs import KINDS, JobKind, Work
 from worker.runlock import take_run

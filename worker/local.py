@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from model.training.events import EventFollower
 from worker.child import FINISHED, STOPPED, write_order
-from worker.events import EventFollower
 from worker.failure import Failure, failure_of_exit
 from worker.process import ChildGroup
 from worker.supervisor import CHILD, LOG

@@ -15,10 +15,10 @@ from typing import Any, Final, TypeVar
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from model.errors import PoseError
+from model.training.events import EVENTS, EventFollower
 from worker.artifacts import checked_key, digest
 from worker.child import FINISHED, STOPPED, write_order
 from worker.errors import ArtifactUnusable, ClaimRefused, JobNotFound, KindUnknown, LeaseLost
-from worker.events import EVENTS, EventFollower
 from worker.failure import Failure, failure_of, failure_of_exit
 from worker.heartbeat import Heartbeat
 from worker.jobs import KINDS, JobKind

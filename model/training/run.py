@@ -17,7 +17,7 @@ from model.data.packing import exact_crops, pack
 from model.errors import CheckpointUnusable, ConfigError, Fault
 from model.training.begin import BEST, LAST
 from model.training.devices import leave_a_core, pick_device
-from model.training.events import EventLog, Listener
+from model.training.events import EVENTS, EventLog, Listener
 from model.training.fit import Valid, fit
 from model.training.inherit import begin
 from model.training.manifest import describe
@@ -56,7 +56,7 @@ def train(
     _claim_folder(run_dir, resume)
     leave_a_core()
     with tracked(config, run_dir, listen) as told:
-        log = EventLog(run_dir / "events.jsonl", told)
+        log = EventLog(run_dir / EVENTS, told)
         try:
             return _train(config, run_dir, log, stop, pick_device(device), cache)
         finally:
@@ -114,7 +114,7 @@ def _train(
 
 
 def _claim_folder(run_dir: Path, resume: bool) -> None:
-    if (run_dir / "events.jsonl").exists() and not resume:
+    if (run_dir / EVENTS).exists() and not resume:
         raise ConfigError(
             [Fault("out", f"{run_dir} already holds a run", "another folder, or resume it")]
         )

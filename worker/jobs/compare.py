@@ -13,8 +13,7 @@ from model.comparison.publish import WINNER, publish
 from model.comparison.trained import Trained, trained_of
 from model.config import load_config
 from model.errors import PoseError
-from model.training.events import EventLog
-from worker.events import EVENTS
+from model.training.events import EVENTS, EventLog
 from worker.jobs.distill import Distill
 from worker.jobs.kind import JobKind, Work
 from worker.jobs.sources import check_source, placed_source

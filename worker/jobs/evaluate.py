@@ -11,8 +11,7 @@ from model.data.mixture import open_source
 from model.evaluation import evaluate_student
 from model.files import write_json
 from model.predictor import Predictor
-from model.training.events import EventLog
-from worker.events import EVENTS
+from model.training.events import EVENTS, EventLog
 from worker.jobs.kind import JobKind, Work
 from worker.jobs.sources import check_source, placed_source
 from worker.stores import Stores
