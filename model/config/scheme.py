@@ -27,6 +27,9 @@ class FauConfig(Part):
         "kernel", description="receptive fields grow by kernel (3, 5, 7) or dilation (1, 2, 3)"
     )
     transforms: int = Field(3, ge=1, le=5, description="M, independent of the branches' number")
+    stride: Literal[1, 2] = Field(
+        1, description="transformations at every cell, or at every second: a quarter of the cost"
+    )
     hidden: int = Field(64, ge=1, le=1024)
     weights: Literal["joint", "shared"] = Field(
         "joint", description="a weight for every joint and branch, or one a branch for all joints"

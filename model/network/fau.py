@@ -12,15 +12,17 @@ class FeatureAggregation(nn.Module):
 
     The published index picks other maps than the branches' last ones at four stacks; here the
     heads stand one a branch, and the caller hands over the last maps by name. With
-    `weights: shared` a head says one number for all joints.
+    `weights: shared` a head says one number for all joints. Of the transformations only the mean
+    over cells is looked at, and they cost as much as several stacks: `stride: 2` takes that mean
+    over every second cell in both directions.
     """
 
     def __init__(self, config: FauConfig, width: int, branches: int, joints: int) -> None:
         super().__init__()
         self.transforms = nn.ModuleList(
-            conv_bn_relu(width, width, 3 + 2 * m, padding=1 + m)
+            conv_bn_relu(width, width, 3 + 2 * m, stride=config.stride, padding=1 + m)
             if config.fields == "kernel"
-            else conv_bn_relu(width, width, 3, padding=1 + m, dilation=1 + m)
+            else conv_bn_relu(width, width, 3, stride=config.stride, padding=1 + m, dilation=1 + m)
             for m in range(config.transforms)
         )
         self.squeeze = nn.Linear(width, config.hidden)

@@ -52,7 +52,9 @@ class Dml(Teaching[DmlConfig]):
     def per_map(self, of_teachers: Tensor) -> Tensor:
         """For each branch the mean over its peers, for a shared stack the mean over all."""
         others = (of_teachers.sum(0) - of_teachers) / (len(of_teachers) - 1)  # B …
-        return torch.cat([others, of_teachers.mean(0, keepdim=True)])[self.teacher_of_map]
+        return torch.cat([others, of_teachers.mean(0, keepdim=True)]).index_select(
+            0, self.teacher_of_map
+        )
 
     def ensemble(self, maps: BranchMaps) -> Tensor:
         return maps.last.float().mean(0)

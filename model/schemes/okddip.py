@@ -96,7 +96,7 @@ class Okddip(Teaching[OkddipConfig]):
         return torch.cat([own, peers.mean(0, keepdim=True)])
 
     def per_map(self, of_teachers: Tensor) -> Tensor:
-        return of_teachers[self.teacher_of_map]
+        return of_teachers.index_select(0, self.teacher_of_map)
 
     def ensemble(self, maps: BranchMaps) -> Tensor:
         """The auxiliary peers' mean."""

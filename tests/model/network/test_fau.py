@@ -49,6 +49,20 @@ def test_receptive_fields_grow_by_dilation_where_asked():
     assert [t[0].dilation for t in fau.transforms] == [(1, 1), (2, 2), (3, 3)]
 
 
+@pytest.mark.parametrize("fields", ["kernel", "dilation"])
+def test_a_stride_looks_at_every_second_cell(fields: str):
+    """Of each transformation's answers those at even places, and the mean over them."""
+    every, second = (
+        FeatureAggregation(FauConfig(fields=fields, stride=s), 8, branches=2, joints=5).eval()
+        for s in (1, 2)
+    )
+    second.load_state_dict(every.state_dict())
+
+    for full, half in zip(every.transforms, second.transforms, strict=True):
+        torch.testing.assert_close(half(features()), full(features())[..., ::2, ::2])
+    assert second(features()).shape == (2, 2, 5)
+
+
 def test_a_weight_may_be_shared_by_all_joints():
     """One number a branch and person, and heads as small as that."""
     fau = FeatureAggregation(FauConfig(weights="shared", hidden=6), 8, branches=3, joints=5)
