@@ -78,5 +78,14 @@ ERRORS: Mapping[str, Any] = {
 }
 KINDS = {"pretend": Pretend()}
 
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
 if __name__ == "__main__":
     sys.exit(main(kinds=KINDS))

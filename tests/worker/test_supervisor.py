@@ -63,13 +63,6 @@ def in_thread(supervisor: Supervisor, job_id: str) -> threading.Thread:
     return thread
 
 
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
 def test_a_job_goes_its_whole_way(supervisor: Supervisor, stores: Stores) -> None:
     """States, metrics, result, artifacts and log of a child that works as it should."""
     job = run(
@@ -189,13 +182,13 @@ def test_a_cancelled_job_ends_with_all_that_it_started(
     job_id = post(stores, ["deaf"], ["spawn"], STARTED, ["sleep", 600])
     thread = in_thread(supervisor, job_id)
     spawned = int((settings.run_dir(job_id) / "spawned").read_text())
-    assert lives(spawned)
+    assert pretend.lives(spawned)
 
     stores.jobs.cancel(job_id)
     thread.join(20)
 
     assert stores.jobs.get(job_id).state == State.CANCELLED
-    assert not lives(spawned)
+    assert not pretend.lives(spawned)
 
 
 def test_what_a_child_leaves_behind_ends_with_it(
@@ -205,7 +198,7 @@ def test_what_a_child_leaves_behind_ends_with_it(
     job = run(supervisor, ["spawn"])
 
     assert job.state == State.SUCCEEDED
-    assert not lives(int((settings.run_dir(job.id) / "spawned").read_text()))
+    assert not pretend.lives(int((settings.run_dir(job.id) / "spawned").read_text()))
 
 
 def test_a_worker_that_must_end_gives_its_job_back(supervisor: Supervisor, stores: Stores) -> None:
@@ -273,7 +266,7 @@ def test_a_worker_that_lost_its_job_ends_the_child(supervisor: Supervisor, store
 
     thread.join(30)
 
-    assert not lives(spawned)
+    assert not pretend.lives(spawned)
     job = stores.jobs.get(job_id)
     assert (job.state, job.worker, job.attempt) == (State.RUNNING, "another", 2)
 
