@@ -3,10 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class PoseError(Exception):
     """Base of every error that a user can act on; its text is shown to them."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own calls the class with the text alone, whatever the class takes.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[PoseError], args: tuple[Any, ...], values: dict[str, Any]) -> PoseError:
+    """The error as another process raised it."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(values)
+    return error
 
 
 class ImageUnreadable(PoseError):
@@ -67,9 +80,27 @@ class CheckpointUnusable(PoseError):
     """A checkpoint is missing, damaged or of another configuration."""
 
 
+class ReceiptUnusable(PoseError):
+    """A student's receipt is missing, damaged, or of another version of this code."""
+
+
 class ComparisonImpossible(PoseError):
     """Too few runs of a comparison are there to hold any against another."""
 
 
 class TrainingDiverged(PoseError):
     """The loss is no longer a number."""
+
+
+class DiskFull(PoseError):
+    """A file found no room; what it was to replace is whole."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is no space left to write {name}; the file before it, if any, is whole: "
+            "make room, then resume"
+        )
+
+
+class ProcessLost(PoseError):
+    """A process of a training on several devices ended without a word."""

@@ -1,17 +1,26 @@
 """Files that are whole or not there: written beside, flushed, renamed."""
 
+import errno
+import hashlib
 import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
+
+from model.errors import DiskFull
+
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes `path`'s place when the block ends well, and vanishes otherwise."""
+    """A binary file that takes `path`'s place when the block ends well, and vanishes otherwise.
+
+    Raises DiskFull.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
@@ -20,6 +29,10 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFull(path.name) from error
+        raise
     finally:
         part.unlink(missing_ok=True)
 
@@ -36,3 +49,9 @@ def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Whatever `write` puts into the file."""
     with replaced(path) as file:
         write(file)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

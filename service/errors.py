@@ -46,11 +46,15 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
     model_errors.ComparisonImpossible: Kind(
         409, "comparison-impossible", "There is nothing to compare with"
     ),
+    model_errors.ReceiptUnusable: Kind(409, "receipt-unusable", "The receipt is unusable"),
     model_errors.TrainingDiverged: Kind(409, "training-diverged", "The training diverged"),
+    model_errors.DiskFull: Kind(503, "disk-full", "There is no space left"),
+    model_errors.ProcessLost: Kind(409, "process-lost", "A process of the training ended"),
     worker_errors.JobNotFound: Kind(404, "job-unknown", "There is no such job"),
     worker_errors.ArtifactNotFound: Kind(404, "artifact-unknown", "The job has no such file"),
     worker_errors.ModelNotFound: Kind(404, "model-unknown", "There is no such model"),
     worker_errors.VersionNotFound: Kind(404, "version-unknown", "The model has no such version"),
+    worker_errors.ReceiptNotFound: Kind(404, "receipt-unknown", "The version has no receipt"),
     worker_errors.DatasetNotFound: Kind(404, "dataset-unknown", "There is no such data set"),
     worker_errors.KindUnknown: Kind(422, "job-kind-unknown", "There is no such kind of job"),
     worker_errors.NameInvalid: Kind(422, "name-invalid", "The name is not accepted"),

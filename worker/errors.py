@@ -85,6 +85,10 @@ class VersionNotFound(PoseError):
     """The model has no version of this number."""
 
 
+class ReceiptNotFound(PoseError):
+    """The version's file was registered without a receipt."""
+
+
 class DatasetNotFound(PoseError):
     """No data set is registered under this name."""
 

@@ -11,8 +11,10 @@ from model.errors import (
     ComparisonImpossible,
     ConfigError,
     DatasetError,
+    DiskFull,
     ModelUnusable,
     PoseError,
+    ProcessLost,
     TrainingDiverged,
 )
 from worker.errors import (
@@ -29,6 +31,8 @@ REASONS: Final[Mapping[type[PoseError], str]] = {
     DatasetNotFound: "bad data",
     ComparisonImpossible: "nothing to compare with",
     TrainingDiverged: "NaN loss",
+    DiskFull: "disk full",
+    ProcessLost: "out of memory or killed",
     CheckpointUnusable: "bad checkpoint",
     ModelUnusable: "bad model",
     ModelNotFound: "bad model",

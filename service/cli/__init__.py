@@ -11,8 +11,10 @@ import typer
 from model.errors import (
     CheckpointUnusable,
     ComparisonImpossible,
+    DiskFull,
     ModelUnusable,
     PoseError,
+    ProcessLost,
     TrainingDiverged,
 )
 from service.cli import compare, data, evaluate, export, predict, serve, train, worker
@@ -29,6 +31,8 @@ _FAILURES: Final = (
     NotInstalled,
     StoreUnusable,
     TrainingDiverged,
+    DiskFull,
+    ProcessLost,
 )
 """What the user asked for was right, but it cannot be done."""
 

@@ -1,5 +1,6 @@
 """Checkpoints: complete, rebuilt from the file alone, and refused when they are not ours."""
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from model.config import Config
-from model.errors import CheckpointUnusable
+from model.errors import CheckpointUnusable, DiskFull
 from model.skeletons import LSP14, MPII16, Skeleton
 from model.training.checkpoints import load_judged
 from model.training.randomness import generator_for
@@ -178,22 +179,22 @@ def test_more_epochs_and_another_name_are_no_other_configuration(make_config, sa
     ours.restore(saved)
 
 
-def test_a_failed_save_leaves_the_checkpoint_before_it(
-    make_config, saved: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """A full disk costs the newest state, not the only one."""
+def test_a_full_disk_costs_the_newest_state_and_not_the_only_one(make_config, saved: Path):
+    """A limit on the size of files is the full disk that a test may have."""
     before = saved.read_bytes()
-
-    def fill_the_disk(state: object, file: Any) -> None:
-        file.write(b"half of it")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", fill_the_disk)
-    with pytest.raises(OSError, match="No space left"):
-        session(make_config()).save(saved)
+    ours = session(make_config("training.seed=1"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(DiskFull, match=r"no space left to write last\.pt; the file before it"):
+            ours.save(saved)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
+    ours.save(saved)
+    assert saved.read_bytes() != before
 
 
 def test_no_two_positions_of_a_run_share_a_stream():
