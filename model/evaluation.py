@@ -40,7 +40,7 @@ def measure(
     keypoints_img: `[P, K, 3]` in the model's `skeleton`; they are compared in the set's own one,
     over the joints that both have. intervals: whether PCK's are drawn too (`pck`).
     """
-    found, truth = _compared(keypoints_img, skeleton, labelled)
+    found, truth = compared(keypoints_img, skeleton, labelled)
     result: dict[str, Any] = {"people": len(labelled.people)}
     for metric, (_, threshold) in PCK_METRICS.items():
         size = _normaliser_px(metric, truth, labelled)
@@ -64,12 +64,12 @@ def hits_of(
 
     keypoints_img: as `measure` takes it. Nothing is counted where the set lacks the normaliser.
     """
-    found, truth = _compared(keypoints_img, skeleton, labelled)
+    found, truth = compared(keypoints_img, skeleton, labelled)
     size = _normaliser_px(metric, truth, labelled)
     return hits(found, truth, size, PCK_METRICS[metric][1], labelled.skeleton)
 
 
-def _compared(
+def compared(
     keypoints_img: NDArray[np.float64], skeleton: Skeleton, labelled: LabelledSet
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Answers and labels `[P, K, 3]` in the set's skeleton; only what both have is labelled."""

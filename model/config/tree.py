@@ -1,8 +1,9 @@
 """The whole of a run's configuration."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
@@ -97,3 +98,24 @@ class Config(Part):
             }
         )
         return self.model_copy(update={"data": data})
+
+    def without_paths(self) -> Self:
+        """The same run for strangers: of every path and URL of a machine its last name is left."""
+        tree = self.model_dump(mode="json")
+        for source in (*tree["data"]["train"], *tree["data"]["valid"]):
+            source["path"] = _last_name(source["path"])
+        tree["data"]["weights"] = _last_name(tree["data"]["weights"])
+        tree["training"]["init"] = _last_name(tree["training"]["init"])
+        if "teacher" in tree["scheme"]:
+            tree["scheme"]["teacher"] = _last_name(tree["scheme"]["teacher"])
+        return self.model_validate(tree)
+
+
+def _last_name(place: str | None) -> str | None:
+    """Of a checkpoint also the run's name, since all are called alike."""
+    if place is None or "/" not in place:
+        return place
+    path = PurePosixPath(urlsplit(place).path if "://" in place else place)
+    if path.parent.name == "checkpoints":
+        return str(PurePosixPath(path.parent.parent.name, "checkpoints", path.name))
+    return path.name

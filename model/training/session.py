@@ -77,7 +77,7 @@ class Session:
     def save_judged(self, path: Path) -> None:
         """What is evaluated and exported, and enough to rebuild it; not enough to resume."""
         state = {
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.without_paths().model_dump(mode="json"),
             "skeleton": self.skeleton.describe(),
             "judged": self.judged.state_dict(),
         }

@@ -373,6 +373,33 @@ def test_registered_names_become_formats_and_paths():
     assert Config.model_validate(resolved.model_dump()) == resolved
 
 
+def test_for_strangers_only_last_names_are_left():
+    """Where photographs, teachers and beginnings lie is the machine's own affair."""
+    folder = "/home/grace/photos"
+    config = load_config(
+        TINY
+        | {
+            "data": TINY["data"]
+            | {
+                "train": [{"format": "lsp", "path": f"{folder}/lsp"}, {"dataset": "ours"}],
+                "weights": f"{folder}/audit/weights.npz",
+            },
+            "training": {"init": "s3://key@host/grace/student.onnx?token=1"},
+            "scheme": {"name": "fpd", "teacher": "/home/grace/runs/big/checkpoints/best.pt"},
+        }
+    )
+
+    told = config.without_paths()
+
+    assert told.data.train[0] == SourceConfig(format="lsp", path=Path("lsp"))
+    assert told.data.train[1:] == config.data.train[1:]
+    assert told.data.weights == "weights.npz"
+    assert told.training.init == "student.onnx"
+    assert told.scheme.teacher == "big/checkpoints/best.pt"
+    assert "grace" not in told.model_dump_json()
+    assert load_config({"preset": "tiny"}).without_paths() == load_config({"preset": "tiny"})
+
+
 def test_a_part_is_checked_with_the_same_words():
     """The evaluate job posts a source alone."""
     with pytest.raises(ConfigError) as caught:

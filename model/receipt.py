@@ -1,0 +1,206 @@
+"""The receipt: what is claimed of one exported student, in one JSON file beside it.
+
+`verify` computes again what can be computed again; a registry serves it, and a gate may read it.
+What nobody has measured says so: a figure that is left out looks like one that is not needed.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import Field, ValidationError
+
+from model.config.base import Part
+from model.errors import ReceiptUnusable
+from model.files import write_json
+
+FORMAT: Final = 1
+NOT_MEASURED: Final = "not measured"
+NotMeasured = Literal["not measured"]
+Interval = tuple[float, float]
+"""95 %, low and high."""
+
+
+class FileFacts(Part):
+    """The ONNX file itself."""
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: int
+    opset: int = Field(description="of the standard operators; there are no others")
+    numbers: int = Field(description="floats that the file holds, statistics and decoder included")
+
+
+class CostFacts(Part):
+    """The student as `model.network.cost` counts it."""
+
+    crop_px: tuple[int, int]
+    parameters: int
+    macs: int = Field(description="multiply-accumulates of one crop")
+
+
+class Gain(Part):
+    """What distillation adds to the same student trained alone, in points of the metric."""
+
+    metric: str
+    points: float
+    interval_95: Interval
+    seeds: tuple[int, ...]
+    against: str = Field("none", description="the scheme that it is measured against")
+    data: str = Field(description="the people that both were measured on")
+    source: str = Field(description="the comparison that measured it")
+
+
+class Parity(Part):
+    """The file against the PyTorch network that it was exported from, on all people of a set."""
+
+    data: str
+    people: int
+    largest_px: float = Field(description="largest distance of a joint, in crop pixels")
+    share_moved_half_a_px: float
+    largest_score_change: float
+    metric_change: dict[str, float]
+
+
+class Figure(Part):
+    """A metric's number: PCK and PCKh in percent, AP within 0…1."""
+
+    value: float
+    interval_95: Interval | None = None
+
+
+class Accuracy(Part):
+    """How good the student's answers are on a set whose boxes are given."""
+
+    data: str
+    people: int
+    fingerprint: str
+    flip_test: bool
+    chosen_on: bool = Field(
+        description="whether epoch and branch were chosen on these people, which flatters a little"
+    )
+    answered_by: str = Field(description="what ran the student, as `ONNX Runtime, cpu`")
+    metrics: dict[str, Figure]
+
+
+class Bin(Part):
+    """Joints whose score lies within low…high."""
+
+    low: float
+    high: float
+    joints: int
+    score: float | None = Field(description="their mean score, 0…1")
+    found: float | None = Field(description="the share of them within tolerance")
+
+
+class Calibration(Part):
+    """Whether a score is the chance that the joint lies within tolerance."""
+
+    data: str
+    people: int
+    fingerprint: str
+    flip_test: bool
+    tolerance: str = Field(description="the metric whose threshold it is, as pck@0.2")
+    joints: int
+    ece: float = Field(description="expected calibration error, 0…1")
+    bins: tuple[Bin, ...]
+
+
+class Latency(Part):
+    """The median time of one inference, without decoding and cutting out."""
+
+    device: str
+    provider: str
+    threads: int | None = Field(description="of ONNX Runtime, on a CPU")
+    batch: int = Field(description="crops that are answered at once")
+    median_ms: float
+
+
+class Source(Part):
+    """A set that was learnt from or judged on."""
+
+    name: str
+    people: int | None
+    fingerprint: str | None
+    terms: str
+
+
+class Data(Part):
+    train: tuple[Source, ...]
+    valid: tuple[Source, ...]
+
+
+class Licence(Part):
+    """One link of the chain of what this student came from."""
+
+    of: str
+    terms: str = Field(description="as far as known, else `unknown: …`")
+
+
+class Made(Part):
+    """With what it was trained, None where that is not recorded; no path of the machine is told."""
+
+    at: str = Field(description="when the receipt was written: ISO 8601, UTC")
+    code: str | None = Field(description="the code's version")
+    command: tuple[str, ...] | None
+    python: str | None
+    packages: dict[str, str | None] | None
+
+
+class Receipt(Part):
+    """The whole; fields that later versions add change `format`."""
+
+    format: Literal[1] = FORMAT
+    name: str = Field(description="of the model in a registry")
+    branch: str
+    run: str
+    file: FileFacts
+    cost: CostFacts
+    gain: Gain | NotMeasured
+    parity: tuple[Parity, ...] | NotMeasured
+    accuracy: tuple[Accuracy, ...] | NotMeasured
+    calibration: tuple[Calibration, ...] | NotMeasured
+    latency: tuple[Latency, ...] | NotMeasured
+    data: Data
+    licences: tuple[Licence, ...]
+    config: dict[str, Any] | None = Field(description="resolved; None where it is not recorded")
+    made: Made
+
+
+def with_latency(receipt: Receipt, latency: Sequence[Latency]) -> Receipt:
+    """The same student on a machine where it was timed."""
+    return receipt.model_copy(update={"latency": tuple(latency)})
+
+
+def beside(onnx: Path) -> Path:
+    """Where the receipt of a student's file lies."""
+    return onnx.with_suffix(".receipt.json")
+
+
+def write_receipt(path: Path, receipt: Receipt) -> None:
+    """Indented JSON, whole or not there."""
+    write_json(path, receipt.model_dump(mode="json"))
+
+
+def read_receipt(path: Path) -> Receipt:
+    """Raises ReceiptUnusable: not there, damaged, or of another version."""
+    try:
+        tree = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ReceiptUnusable(f"there is no receipt {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise ReceiptUnusable(f"{path.name} cannot be read: {error}") from None
+    return parse_receipt(tree, path.name)
+
+
+def parse_receipt(tree: Any, name: str) -> Receipt:
+    """A receipt's JSON; `name` is for the error. Raises ReceiptUnusable."""
+    found = tree.get("format") if isinstance(tree, dict) else None
+    if found != FORMAT:
+        raise ReceiptUnusable(f"{name} has format {found!r}; this code reads {FORMAT}")
+    try:
+        return Receipt.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ReceiptUnusable(f"{name}: {where}: {first['msg']}") from None
