@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from model.config import Config, load_config
+from model.export import export_student
 from model.heatmaps import render
 from model.network.cost import student_cost
-from model.predictor import Predictor
+from model.predictor import Card, Predictor
 from model.schemes import SCHEMES
 from model.skeletons import MPII16
 from model.training.checkpoints import load_judged
-from model.training.finish import export_branch
 from model.training.judge import keypoints
 from model.training.session import Session
 
@@ -104,11 +104,11 @@ def test_a_student_is_deployed_without_what_taught_it(
     config = make(scheme)
     session = Session(config, MPII16, CPU)
     step(session, pictures(1))
-    (tmp_path / "checkpoints").mkdir()
-    session.save_judged(tmp_path / "checkpoints" / "best.pt")
+    session.save_judged(tmp_path / "best.pt")
 
-    stored, _, learner = load_judged(tmp_path / "checkpoints" / "best.pt", CPU)
-    export_branch(tmp_path, "branch2", tmp_path / "student.onnx")
+    stored, skeleton, learner = load_judged(tmp_path / "best.pt", CPU)
+    card = Card("branch2", skeleton, CROP, 0.1, run="r", data=(), licence="none")
+    export_student(learner.network.cut(2), stored, skeleton, card, tmp_path / "student.onnx")
 
     assert (stored.network, stored.target) == (config.network, config.target)
     with torch.no_grad():
