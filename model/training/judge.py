@@ -36,11 +36,11 @@ def keypoints(
     for start in range(0, len(crops), batch):
         image = torch.from_numpy(np.ascontiguousarray(crops[start : start + batch]))
         image = image.to(device).permute(0, 3, 1, 2)
-        densities = _densities(learner, image, config)
+        maps = densities(learner, image, config)
         if flip_test:
-            mirrored = _densities(learner, image.flip(-1), config)
-            densities = (densities + mirrored[:, :, order].flip(-1)) / 2
-        for name, dens in zip(names, densities, strict=True):
+            mirrored = densities(learner, image.flip(-1), config)
+            maps = (maps + mirrored[:, :, order].flip(-1)) / 2
+        for name, dens in zip(names, maps, strict=True):
             points = decode(
                 dens, config.evaluation.decoder, config.target.term, config.target.sigma_cells
             )
@@ -49,8 +49,11 @@ def keypoints(
     return {name: torch.cat(parts).numpy() for name, parts in found.items()}
 
 
-def _densities(learner: Learner, image: Tensor, config: Config) -> Tensor:
-    """`[B + 1, N, K, h, w]`: every branch's last map and the ensemble's."""
+def densities(learner: Learner, image: Tensor, config: Config) -> Tensor:
+    """Of crops `[N, 3, H, W]` of 0…255 every branch's last map, and the ensemble's behind them.
+
+    Returns `[B + 1, N, K, h, w]`, densities as `model.heatmaps.density` has them.
+    """
     maps: BranchMaps = learner.network(image)
     every = torch.cat([maps.last, learner.scheme.ensemble(maps)[None]])
     return density(every, config.target.term)
