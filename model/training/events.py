@@ -42,6 +42,19 @@ class EventLog:
         self._file.close()
 
 
+class Silence(EventLog):
+    """What every process of a training writes but the first."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+
+    def write(self, kind: str, **values: Any) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class EventFollower:
     """Reads the whole lines that were added to a run folder's events since the last time."""
 

@@ -1,117 +1,153 @@
 """From the first epoch to the last: train, judge, keep the best, save; and when it is over."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from model.data.mixture import Mixture
 from model.data.packing import Pack
-from model.data.readers import LabelledSet
 from model.errors import ConfigError, Fault
-from model.evaluation import measure, on_images, summary
-from model.geometry import Crops
 from model.training.begin import BEST, LAST
 from model.training.events import EventLog
-from model.training.judge import keypoints
+from model.training.group import Group
+from model.training.keeping import best, epoch_file, keep_copy, latest, prune
 from model.training.learner import ENSEMBLE
 from model.training.loop import Loop
 from model.training.session import Session
+from model.training.validation import Valid
 
 
-@dataclass(frozen=True)
-class Valid:
-    """The validation people, cut out as serving would."""
+class Fit:
+    """A session on its way through the epochs. Every process of the group has one."""
 
-    labelled: LabelledSet
-    crops: NDArray[np.uint8]  # [P, H, W, 3]
-    ways: Crops
+    def __init__(
+        self,
+        session: Session,
+        people: Mixture,
+        packed: Pack,
+        valid: Valid,
+        *,
+        run_dir: Path,
+        log: EventLog,
+        stop: Callable[[], bool],
+        group: Group,
+    ) -> None:
+        self.session, self.valid, self.group = session, valid, group
+        self.run_dir, self.log = run_dir, log
+        self.training = session.config.training
+        self.loop = Loop(
+            session,
+            packed,
+            stop=stop,
+            report=lambda values: log.write("progress", **values),
+            checkpoint=self._save,
+            group=group,
+            name=lambda row: people.people[row].image.name,
+        )
+        self._began = time.monotonic() - session.progress.run_s
 
+    def run(self) -> bool:
+        """All epochs that are left; False where it was stopped before their end."""
+        history, every = self.session.progress.history, self.session.config.evaluation.every_epochs
+        self._tell_start()
+        # One that was killed after its last epoch is not to begin another.
+        if self._ends(out_of_time=self._out_of_time() and "branches" in (history or [{}])[-1]):
+            return True
+        for entry in self.loop.epochs():
+            epoch, out_of_time = entry["epoch"], self._out_of_time()
+            judged = epoch == self.training.epochs or out_of_time or epoch % every == 0
+            if judged:
+                entry |= self._judge(epoch)
+            history.append(entry)
+            self.log.write("epoch", **entry)
+            if judged and self.group.leads:
+                self._keep_best(epoch)
+            self._save(finished=epoch)
+            if self._ends(out_of_time=out_of_time):
+                return True
+        if self.loop.stopped:
+            self._save()
+        return not self.loop.stopped
 
-def fit(
-    session: Session,
-    people: Mixture,
-    packed: Pack,
-    valid: Valid,
-    run_dir: Path,
-    log: EventLog,
-    stop: Callable[[], bool],
-) -> bool:
-    """All epochs that are left; whether it was stopped before their end."""
-    progress = session.progress
-    training = session.config.training
+    def _tell_start(self) -> None:
+        session = self.session
+        self.log.write(
+            "started",
+            device=str(session.device),
+            devices=self.group.size,
+            amp=str(session.amp_dtype).removeprefix("torch."),
+            epoch=len(session.progress.history),
+            epochs=self.training.epochs,
+            steps_per_epoch=self.loop.steps_per_epoch,
+            batch_size=self.loop.batch_size,
+            train_people=len(self.loop.people),
+            valid_people=len(self.valid),
+            parameters=sum(p.numel() for p in session.learner.parameters()),
+        )
 
-    def checkpoint() -> None:
-        session.save(run_dir / LAST)
-        log.write("checkpoint", path=LAST, epoch=len(progress.history))
+    def _save(self, finished: int | None = None) -> None:
+        """The last checkpoint, by the process that writes. finished: the epoch that just ended."""
+        progress = self.session.progress
+        progress.run_s = time.monotonic() - self._began
+        if not self.group.leads:
+            return
+        path = self.run_dir / LAST
+        self.session.save(path)
+        if finished is not None:
+            kept = latest(finished, self.training.keep_last)
+            if kept:
+                keep_copy(path, finished)
+            prune(path, kept)
+        self.log.write("checkpoint", path=LAST, epoch=len(progress.history))
 
-    loop = Loop(
-        session,
-        packed,
-        stop=stop,
-        report=lambda values: log.write("progress", **values),
-        checkpoint=checkpoint,
-        name=lambda row: people.people[row].image.name,
-    )
-    log.write(
-        "started",
-        device=str(session.device),
-        amp=str(session.amp_dtype).removeprefix("torch."),
-        epoch=len(progress.history),
-        epochs=training.epochs,
-        steps_per_epoch=loop.steps_per_epoch,
-        train_people=len(packed),
-        valid_people=len(valid.ways),
-        parameters=sum(p.numel() for p in session.learner.parameters()),
-    )
-    if _stale(session):
-        return False
-    for entry in loop.epochs():
-        last = entry["epoch"] == training.epochs
-        if last or entry["epoch"] % session.config.evaluation.every_epochs == 0:
-            entry |= _judge(session, valid, entry["epoch"], run_dir / BEST)
-        progress.history.append(entry)
-        log.write("epoch", **entry)
-        checkpoint()
-        if _stale(session):
-            log.write("log", level="info", message="no better score for long: stopped early")
-            return False
-    if loop.stopped:
-        checkpoint()
-    return loop.stopped
+    def _keep_best(self, epoch: int) -> None:
+        """The best epochs' weights beside the best one's."""
+        history, path = self.session.progress.history, self.run_dir / BEST
+        metric = self.session.config.evaluation.metric
+        kept = best(history, metric, self.training.keep_best)
+        if epoch in kept:
+            self.session.save_judged(epoch_file(path, epoch))
+        prune(path, kept)
 
-
-def _judge(session: Session, valid: Valid, epoch: int, best: Path) -> dict[str, Any]:
-    """Every branch and the ensemble on the validation people; a better branch is kept in `best`."""
-    config, progress = session.config, session.progress
-    found = keypoints(session.judged, valid.crops, config, session.skeleton, flip_test=False)
-    scores = {
-        name: summary(
-            measure(
-                on_images(points, valid.ways), session.skeleton, valid.labelled, intervals=False
+    def _judge(self, epoch: int) -> dict[str, Any]:
+        """Every branch and the ensemble on the validation people; a better branch is kept."""
+        session = self.session
+        scores = self.valid.scores(session)
+        metric, progress = session.config.evaluation.metric, session.progress
+        branches = {name: values for name, values in scores.items() if name != ENSEMBLE}
+        if any(metric not in values for values in branches.values()):
+            known = ", ".join(next(iter(branches.values())))
+            raise ConfigError(
+                [Fault("evaluation.metric", f"the validation people give no {metric}", known)]
             )
-        )
-        for name, points in found.items()
-    }
-    metric = config.evaluation.metric
-    branches = {name: values for name, values in scores.items() if name != ENSEMBLE}
-    if any(metric not in values for values in branches.values()):
-        known = ", ".join(next(iter(branches.values())))
-        raise ConfigError(
-            [Fault("evaluation.metric", f"the validation people give no {metric}", known)]
-        )
-    name = max(branches, key=lambda b: branches[b][metric])
-    if progress.best_score is None or branches[name][metric] > progress.best_score:
-        progress.best_score, progress.best_epoch = branches[name][metric], epoch
-        progress.best_branch = name
-        session.save_judged(best)
-    return {"branches": branches, "ensemble": scores[ENSEMBLE]}
+        name = max(branches, key=lambda b: branches[b][metric])
+        if progress.best_score is None or branches[name][metric] > progress.best_score:
+            progress.best_score, progress.best_epoch = branches[name][metric], epoch
+            progress.best_branch = name
+            if self.group.leads:
+                session.save_judged(self.run_dir / BEST)
+        return {"branches": branches, "ensemble": scores[ENSEMBLE]}
 
+    def _ends(self, *, out_of_time: bool) -> bool:
+        """Whether the run ends before its last epoch; it is told why."""
+        why = ""
+        if self._stale():
+            why = "no better score for long: stopped early"
+        elif out_of_time:
+            why = f"training.max_hours {self.training.max_hours:g} have passed"
+        if why:
+            self.log.write("log", level="info", message=why)
+        return bool(why)
 
-def _stale(session: Session) -> bool:
-    """Whether early stopping is due."""
-    patience, progress = session.config.training.early_stop_epochs, session.progress
-    return bool(patience) and len(progress.history) - progress.best_epoch >= patience
+    def _stale(self) -> bool:
+        """Whether early stopping is due."""
+        patience, progress = self.training.early_stop_epochs, self.session.progress
+        return bool(patience) and len(progress.history) - progress.best_epoch >= patience
+
+    def _out_of_time(self) -> bool:
+        """Whether `max_hours` of training and judging have passed, resumes counted in."""
+        limit_s = 3600 * self.training.max_hours
+        # The clock of the first process decides: others may be a moment before or behind.
+        passed_s = self.group.same(lambda: time.monotonic() - self._began)
+        return bool(limit_s) and passed_s >= limit_s

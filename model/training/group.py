@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,6 +18,11 @@ class Group:
 
     rank = 0
     size = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is this process that writes and tells."""
+        return self.rank == 0
 
     def share(self, people: int) -> slice:
         """Which of so many people are this process's: neighbours, and nobody of another's."""
@@ -41,12 +45,17 @@ class Group:
         """Whether a process says so."""
         return flag
 
-    def gather(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The rows of every process, by rank: those of `share` in their order."""
+    def gather(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The rows `[P, …]` of every process, by rank: those of `share` in their order."""
         return rows
 
     def same(self, make: Callable[[], T]) -> T:
         """What the first process makes, for all."""
+        return make()
+
+    def in_turn(self, make: Callable[[], T]) -> T:
+        """What each makes, after the first of its machine has: where that leaves a file behind,
+        the others find it."""
         return make()
 
 

@@ -20,6 +20,7 @@ class Progress:
     best_epoch: int = 0
     best_branch: str = ""
     loss_sums: dict[str, float] = field(default_factory=dict)  # of the epoch under way
+    run_s: float = 0.0  # training, judging and saving
     spent: Spent = field(default_factory=Spent)
     epoch_spent: Spent = field(default_factory=Spent)  # in the epoch under way
     history: list[dict[str, Any]] = field(default_factory=list)  # an entry an epoch

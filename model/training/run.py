@@ -4,7 +4,8 @@ config.yaml  manifest.json  events.jsonl  checkpoints/{last,best}.pt
 metrics.json  curves.png  predictions.png  students/<branch>.onnx  students/<branch>.receipt.json
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,17 +14,20 @@ import torch
 
 from model.config import Config
 from model.data.mixture import open_mixture, skeleton_of
-from model.data.packing import exact_crops, pack
+from model.data.packing import Pack, pack
 from model.errors import CheckpointUnusable, ConfigError, Fault
 from model.training.begin import BEST, LAST
-from model.training.devices import leave_a_core, pick_device
-from model.training.events import EVENTS, EventLog, Listener
-from model.training.fit import Valid, fit
+from model.training.events import EVENTS, EventLog, Listener, Silence
+from model.training.fit import Fit
+from model.training.group import Group
 from model.training.inherit import begin
+from model.training.launch import Order, launch
 from model.training.manifest import describe
 from model.training.people import open_people
+from model.training.processes import joined, under_torchrun
 from model.training.session import Session
 from model.training.trackers import tracked
+from model.training.validation import Valid
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,19 @@ def train(
     device: `auto`, `cpu` or a CUDA device. cache: where packs of cut-out people are kept; without
     one they stay in memory. listen: called with every event.
 
+    With `training.devices` above 1 this process starts so many and waits for them; where torchrun
+    started this one, it is one of them already, and rank 0 alone writes and tells.
+
     Raises ConfigError (the folder holds another run), DatasetError, CheckpointUnusable,
-    TrainingDiverged.
+    TrainingDiverged, DiskFull, ProcessLost.
     """
-    _claim_folder(run_dir, resume)
-    leave_a_core()
-    with tracked(config, run_dir, listen) as told:
-        log = EventLog(run_dir / EVENTS, told)
-        try:
-            return _train(config, run_dir, log, stop, pick_device(device), cache)
-        finally:
-            log.close()
+    if config.training.devices > 1 and not under_torchrun():
+        outcome: Outcome = launch(Order(config, run_dir, resume, device, cache), stop, listen)
+        return outcome
+    with joined(config, device) as (group, own):
+        group.same(lambda: _claim_folder(run_dir, resume))
+        with _opened(config, run_dir, listen, group) as log:
+            return _train(config, run_dir, log, stop, own, cache, group)
 
 
 def _train(
@@ -70,6 +76,7 @@ def _train(
     stop: Callable[[], bool],
     device: torch.device,
     cache: Path | None,
+    group: Group,
 ) -> Outcome:
     skeleton = skeleton_of(config.data.skeleton, config.data.train)
     people = open_people(config, skeleton)
@@ -77,40 +84,66 @@ def _train(
     session = Session(config, skeleton, device)
     session.progress.data = people.learnt
     session.progress.valid = judged_on.fingerprint
-    if (run_dir / LAST).exists():
-        session.restore(run_dir / LAST)
-        if not (run_dir / BEST).exists():  # a lone checkpoint was gone on with
+    if group.same((run_dir / LAST).exists):
+        session.restore(run_dir / LAST, group)
+        if not group.same((run_dir / BEST).exists):  # a lone checkpoint was gone on with
             session.progress.forget_best()
     elif config.training.init is not None:
         begun = begin(session, people.people)
         session.progress.init = begun.as_json()
         log.write("log", level="info", message=str(begun))
-    describe(session, run_dir, people, judged_on)
+    if group.leads:
+        describe(session, run_dir, people, judged_on)
     if people.weighing is not None:
         weighed = ", ".join(people.weighing.sets)
         log.write("log", level="info", message=f"labels are weighed of {weighed}")
     log.write("log", level="info", message=f"cutting out {len(people.people)} people")
-    packed = pack(
-        people.people,
-        config.data.crop_px,
-        config.data.padding,
-        fingerprint=people.fingerprint,
-        cache=cache,
-    )
-    valid = Valid(
-        judged_on.as_set(),
-        *exact_crops(judged_on.people, config.data.crop_px, config.data.padding),
-    )
 
-    stopped = fit(session, people, packed, valid, run_dir, log, stop)
-    if stopped:
+    def packed() -> Pack:
+        return pack(
+            people.people,
+            config.data.crop_px,
+            config.data.padding,
+            fingerprint=people.fingerprint,
+            cache=cache,
+        )
+
+    fit = Fit(
+        session,
+        people,
+        packed() if cache is None else group.in_turn(packed),
+        Valid(judged_on, config, group),
+        run_dir=run_dir,
+        log=log,
+        stop=stop,
+        group=group,
+    )
+    if not fit.run():
         return Outcome("stopped", {})
+    if not group.leads:
+        return Outcome("finished", {})
     from model.training.finish import finish  # the exporter is slow to import
 
     log.write("evaluating")
     metrics = finish(run_dir, session.progress, device, log)
     log.write("finished", metrics=metrics)
     return Outcome("finished", metrics)
+
+
+@contextmanager
+def _opened(
+    config: Config, run_dir: Path, listen: Listener | None, group: Group
+) -> Iterator[EventLog]:
+    """Where this process tells what happens: the first one, to everybody who listens."""
+    if not group.leads:
+        yield Silence()
+        return
+    with tracked(config, run_dir, listen) as told:
+        log = EventLog(run_dir / EVENTS, told)
+        try:
+            yield log
+        finally:
+            log.close()
 
 
 def _claim_folder(run_dir: Path, resume: bool) -> None:

@@ -19,6 +19,7 @@ from model.schemes import build_scheme
 from model.skeletons import Skeleton
 from model.training.checkpoints import config_of, fill, read_checkpoint, write_checkpoint
 from model.training.ema import Average
+from model.training.group import ALONE, Group
 from model.training.learner import Learner
 from model.training.precision import amp_dtype
 from model.training.progress import Progress
@@ -83,12 +84,13 @@ class Session:
         }
         write_checkpoint(path, state)
 
-    def restore(self, path: Path) -> None:
+    def restore(self, path: Path, group: Group = ALONE) -> None:
         """Go on from a checkpoint of the same configuration (more epochs are allowed) and data.
 
+        It need be on the machine of the group's first process only.
         Raises CheckpointUnusable.
         """
-        state = read_checkpoint(path)
+        state = group.same(lambda: read_checkpoint(path))
         if differing := _differing(config_of(state, path), self.config):
             raise CheckpointUnusable(
                 f"{path.name} is of another configuration: {', '.join(differing)}"
@@ -104,6 +106,7 @@ class Session:
             raise CheckpointUnusable(f"{path.name} does not hold a whole training") from error
         for what, before, now in (
             ("training data", progress.data, self.progress.data),
+            ("validation data", progress.valid, self.progress.valid),
             ("teacher", progress.teacher, self.progress.teacher),
         ):
             if before != now:
@@ -118,7 +121,11 @@ def _same_run(config: Config) -> dict[str, Any]:
     tree: dict[str, Any] = config.model_dump(mode="json")
     for key in ("epochs", "checkpoint_s", "init"):
         del tree["training"][key]
-    tree["scheme"].pop("teacher", None)  # known by its weights, wherever they lie
+    # Known by their content, wherever it lies: a run may go on on another machine.
+    tree["scheme"].pop("teacher", None)
+    for source in (*tree["data"]["train"], *tree["data"]["valid"]):
+        del source["path"]
+    del tree["data"]["weights"]  # the fingerprint of the data knows them
     del tree["export"]
     return tree
 

@@ -36,6 +36,7 @@ def cut_power() -> bool:
 def checkpoint(folder: Path) -> dict[str, Any]:
     """`last.pt` without what a clock says."""
     state = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+    assert state["progress"].pop("run_s") >= 0
     for clock in ("spent", "epoch_spent"):
         assert state["progress"].pop(clock)["seconds"] >= 0
     for entry in state["progress"]["history"]:
