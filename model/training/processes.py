@@ -46,7 +46,6 @@ class Processes(Group):
                 learner,
                 device_ids=[device.index] if device.type == "cuda" else None,
                 broadcast_buffers=False,  # normalisations have seen the same everywhere
-                find_unused_parameters=True,  # a scheme's weights that its options leave idle
                 gradient_as_bucket_view=True,
             )
         module.register_comm_hook(None, _summed)
