@@ -4,6 +4,7 @@ The ranks are children of this process and of its process group, so that what en
 them. What they tell is read from the run's events; why one failed, from a file that it leaves.
 """
 
+import logging
 import os
 import pickle
 import signal
@@ -27,6 +28,9 @@ from model.errors import PoseError, ProcessLost
 from model.training.events import EventFollower, Listener
 
 _POLL_S: Final = 0.1
+
+# It says of every failure what `_cause` says better, and that it handles no signals.
+logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)

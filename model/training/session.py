@@ -8,7 +8,7 @@ of an epoch and the augmentation of a step are drawn from generators seeded by t
 import contextlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -116,10 +116,25 @@ class Session:
         self.progress = progress
 
 
+_OF_THE_WAY: Final = (
+    "cache",
+    "checkpoint_s",
+    "compile",
+    "devices",
+    "epochs",
+    "init",
+    "keep_best",
+    "keep_last",
+    "max_hours",
+    "tensorboard",
+)
+"""Of `training` what says how long and by what means, and may be another when a run goes on."""
+
+
 def _same_run(config: Config) -> dict[str, Any]:
     """What changes the next step, or what it is of."""
     tree: dict[str, Any] = config.model_dump(mode="json")
-    for key in ("epochs", "checkpoint_s", "init"):
+    for key in _OF_THE_WAY:
         del tree["training"][key]
     # Known by their content, wherever it lies: a run may go on on another machine.
     tree["scheme"].pop("teacher", None)

@@ -172,9 +172,10 @@ def test_a_checkpoint_of_another_configuration_names_the_keys(
     assert str(caught.value) == f"last.pt is of another configuration: {named}"
 
 
-def test_more_epochs_and_another_name_are_no_other_configuration(make_config, saved: Path):
-    """Neither changes what the next step does."""
-    ours = session(make_config("training.epochs=50", "training.checkpoint_s=9", "export.name=x"))
+def test_more_epochs_devices_and_another_name_are_no_other_configuration(make_config, saved: Path):
+    """None changes what the next step does."""
+    longer = ("training.epochs=50", "training.max_hours=3", "training.checkpoint_s=9")
+    ours = session(make_config(*longer, "training.devices=4", "export.name=x"))
 
     ours.restore(saved)
 
