@@ -64,6 +64,14 @@ class Box:
     def centre(self) -> tuple[float, float]:
         return self.x + (self.width - 1) / 2, self.y + (self.height - 1) / 2
 
+    def moved(self, px: float, x: float, y: float) -> Self:
+        """The box where the map p ↦ px·p + (x, y) takes its pixels."""
+        width, height = px * self.width, px * self.height
+        cx, cy = self.centre
+        return type(self)(
+            px * cx + x - (width - 1) / 2, px * cy + y - (height - 1) / 2, width, height
+        )
+
     def overlaps(self, size: tuple[int, int]) -> bool:
         """Whether any of it lies on an image of size (height, width)."""
         return (

@@ -1,6 +1,7 @@
 """Is a set complete, and still the same? What is told when one is registered or trained on."""
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -12,10 +13,19 @@ from PIL import Image
 
 from model.data.person import Person
 from model.data.readers.labelled import LabelledSet
+from model.errors import DatasetError
 
 _NAMED: Final = 10
 _TURNED: Final = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _ORIENTATION: Final = 0x0112
+# Pillow's plugins raise all but the last on damaged headers.
+_UNREADABLE: Final = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    Image.DecompressionBombError,
+    DatasetError,
+)
 
 
 @dataclass(frozen=True)
@@ -64,17 +74,16 @@ def check_set(labelled: LabelledSet) -> Report:
     missing, unreadable = [], []
     joints_outside = outside_people = boxes_outside = 0
     for person in labelled.people:
-        if person.image not in sizes:
+        if person.picture not in sizes:
             try:
-                sizes[person.image] = _size(person)
+                sizes[person.picture] = _size(person)
             except FileNotFoundError:
-                sizes[person.image] = None
-                missing.append(names[person.image])
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-                # Pillow's plugins raise all of these on damaged headers.
-                sizes[person.image] = None
-                unreadable.append(names[person.image])
-        size = sizes[person.image]
+                sizes[person.picture] = None
+                missing.append(names[person.picture])
+            except _UNREADABLE:
+                sizes[person.picture] = None
+                unreadable.append(names[person.picture])
+        size = sizes[person.picture]
         if size is None:
             continue
         height, width = size
@@ -111,14 +120,16 @@ def fingerprint(labelled: LabelledSet) -> str:
     names = _names(labelled.people)
     seen: dict[Path, int] = {}
     for person in labelled.people:
-        if person.image not in seen:
-            seen[person.image] = _bytes(person)
-        digest.update(f"\n{names[person.image]}\0{seen[person.image]}\0".encode())
+        if person.picture not in seen:
+            seen[person.picture] = _bytes(person)
+        digest.update(f"\n{names[person.picture]}\0{seen[person.picture]}\0".encode())
         digest.update(np.ascontiguousarray(person.joints_img, "<f4").tobytes())
         digest.update(np.array(person.box_img.as_list(), "<f8").tobytes())
         digest.update(np.array(person.head_px or 0, "<f8").tobytes())
         if person.visible is not None:
             digest.update(person.visible.astype("<i1").tobytes())
+        if person.cutting is not None:
+            digest.update(person.cutting.crc32.to_bytes(4, "little"))
         if person.pixels is not None:
             digest.update(np.ascontiguousarray(person.pixels).data)
     return digest.hexdigest()
@@ -126,7 +137,7 @@ def fingerprint(labelled: LabelledSet) -> str:
 
 def _names(people: Iterable[Person]) -> dict[Path, str]:
     """Each image's name from the images' common folder on."""
-    images = {person.image for person in people}
+    images = {person.picture for person in people}
     if not images:
         return {}
     folder = os.path.commonpath([image.parent for image in images])
@@ -137,16 +148,20 @@ def _size(person: Person) -> tuple[int, int]:
     """(height, width) of the upright image, from its header."""
     if person.pixels is not None:
         return person.pixels.shape[0], person.pixels.shape[1]
-    with Image.open(person.image) as image:
+    cutting = person.cutting
+    file = person.image if cutting is None else io.BytesIO(cutting.read(person.image))
+    with Image.open(file) as image:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION) in _TURNED
     return (width, height) if turned else (height, width)
 
 
 def _bytes(person: Person) -> int:
-    """Size of the image's file; −1 where it is missing, 0 for pixels in memory."""
+    """Size of the picture's file, or of its row in a pack; −1 where it is missing, 0 in memory."""
     if person.pixels is not None:
         return 0
+    if person.cutting is not None:
+        return person.cutting.length
     try:
         return person.image.stat().st_size
     except OSError:

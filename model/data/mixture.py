@@ -12,6 +12,7 @@ from model.config import SourceConfig
 from model.data.check import fingerprint
 from model.data.person import Person
 from model.data.readers import READERS, LabelledSet
+from model.data.readers.labelled import Packed
 from model.data.synthetic import draw_people
 from model.errors import DatasetError
 from model.skeletons import MPII16, SKELETONS, Skeleton, joint_map
@@ -24,12 +25,14 @@ DRAWN: Final = 1000
 class Origin:
     """One set of a mixture: its name wherever it lies, how many of it were taken, and of what.
 
-    fingerprint: of those people alone, as `model.data.check.fingerprint` has it.
+    fingerprint: of those people alone, as `model.data.check.fingerprint` has it. packed: of a
+    pack, what its splits were cut from and on which terms.
     """
 
     name: str
     people: int
     fingerprint: str
+    packed: tuple[Packed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,9 @@ def open_mixture(sources: Sequence[SourceConfig], skeleton: Skeleton) -> Mixture
                 labelled.source, None, f"has no joint of the skeleton {skeleton.name}"
             )
         people += converted
-        origins.append(Origin(labelled.name, len(converted), fingerprint(labelled)))
+        origins.append(
+            Origin(labelled.name, len(converted), fingerprint(labelled), labelled.packed)
+        )
     prints = [origin.fingerprint for origin in origins]
     digest = hashlib.sha256("\n".join([skeleton.name, *prints]).encode()).hexdigest()
     return Mixture(skeleton, people, digest, tuple(origins))

@@ -1,29 +1,36 @@
 """People cut out once, so that training reads arrays and never decodes a photograph again.
 
 A pack holds each person at the crop's own resolution with room to turn and zoom in: the crop's
-size times `MARGIN`. On disk it is one `.npy` file, named by the data and the crop, mapped not read.
+size times `MARGIN`. On disk it is one `.npy` file, named by the data and the crop, which is read
+into memory or, where that would take too much, mapped. (What travels is another thing: see
+`model.data.archive`.)
 """
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from model.data.person import Person
-from model.errors import DatasetError, ImageUnreadable
+from model.errors import ConfigError, DatasetError, Fault, ImageUnreadable
 from model.geometry import Crop, Crops
-from model.images import read_image
+from model.images import open_image, read_image
 
 MARGIN: Final = 1.5
 IN_MEMORY_BYTES: Final = 4 << 30
+Mode = Literal["auto", "memory", "disk"]
+"""Where a pack lies while it is read; `auto`: in memory up to `IN_MEMORY_BYTES`."""
+_SHRUNK: Final = 1.01  # less is rounding
 
 
 @dataclass(frozen=True)
@@ -48,13 +55,18 @@ def pack(
     *,
     fingerprint: str,
     cache: Path | None = None,
+    mode: Mode = "auto",
     advance: Callable[[int, int], None] | None = None,
 ) -> Pack:
     """Cut everybody out. `advance(done, of)` is called as it goes on.
 
-    The file lies in `cache` and is used again; without a cache, or where it is small, the pack
-    stays in memory. Raises DatasetError naming the photograph that cannot be read.
+    The file lies in `cache` and is used again; without a cache there is none, and the pack is in
+    memory. Raises DatasetError naming the photograph that cannot be read, ConfigError for a pack on
+    disk without a cache, OSError where the disk has no room for it.
     """
+    if mode == "disk" and cache is None:
+        fault = "there is no folder to keep cut-out people in"
+        raise ConfigError([Fault("training.cache", fault, "auto or memory, or a cache folder")])
     H, W = crop_px
     size = (round(H * MARGIN), round(W * MARGIN))
     crops = [_widened(Crop.around(p.box_img, crop_px, padding=padding), size) for p in people]
@@ -68,17 +80,28 @@ def pack(
     key = json.dumps([fingerprint, len(people), crop_px, padding, MARGIN])
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
     if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            written = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+        with _mapped_file(path, shape) as written:
             _fill(written, people, crops, advance)
-            written.flush()
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    small = int(np.prod(shape)) <= IN_MEMORY_BYTES
-    return Pack(np.load(path, mmap_mode=None if small else "r"), joints)
+    small = math.prod(shape) <= IN_MEMORY_BYTES
+    mapped = mode == "disk" or (mode == "auto" and not small)
+    return Pack(np.load(path, mmap_mode="r" if mapped else None), joints)
+
+
+@contextmanager
+def _mapped_file(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
+    """An array in a file that takes `path`'s place when the block ends well. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        written = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+        with part.open("rb+") as file:
+            # Its blocks now: a mapped page that finds no room on the disk later kills the process.
+            os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
+        yield written
+        written.flush()
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def exact_crops(
@@ -92,13 +115,39 @@ def exact_crops(
 
 
 def picture_of(person: Person) -> Image.Image:
-    """The person's whole photograph, RGB. Raises DatasetError."""
+    """The person's whole picture, RGB. Raises DatasetError."""
     if person.pixels is not None:
         return Image.fromarray(person.pixels)
+    cutting = person.cutting
     try:
-        return read_image(person.image)
+        if cutting is None:
+            return read_image(person.image)
+        return open_image(cutting.read(person.image))
     except (ImageUnreadable, OSError) as error:
-        raise DatasetError(person.image.name, None, str(error)) from error
+        row = None if cutting is None else cutting.row
+        raise DatasetError(person.image.name, row, str(error)) from error
+
+
+def blurred(people: Sequence[Person], crop_px: tuple[int, int], padding: float) -> str:
+    """What to know where crops show people larger than their pack keeps them; else nothing.
+
+    A pack made for smaller crops has less detail than the photographs that it was cut from.
+    """
+    scales = np.array(
+        [
+            Crop.around(person.box_img, crop_px, padding=padding).px_per_image_px
+            for person in people
+            if person.cutting is not None and person.cutting.px > _SHRUNK
+        ]
+    )
+    blurred = scales[scales > _SHRUNK]
+    if not len(blurred):
+        return ""
+    H, W = crop_px
+    return (
+        f"{len(blurred):,} of {len(people):,} people are packed for smaller crops than {H} × {W} "
+        f"pixels, and enlarged up to {blurred.max():.2f} times: pack them anew with a larger --size"
+    )
 
 
 def _widened(crop: Crop, size: tuple[int, int]) -> Crop:

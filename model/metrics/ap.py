@@ -41,7 +41,7 @@ def average_precision(
     except ImportError:
         raise PoseError("COCO's AP needs pycocotools: pip install 'okdhp[train]'") from None
 
-    points = np.asarray(points_img, np.float64)
+    points = np.array(points_img, np.float64)
     if points.shape != (len(people), len(skeleton), 3):
         raise ValueError(
             f"{points.shape} does not fit {len(people)} people, {len(skeleton)} joints"
@@ -52,12 +52,13 @@ def average_precision(
     images: dict[str, int] = {}
     truth: list[dict[str, Any]] = []
     poses: list[dict[str, Any]] = []
-    for n, person in enumerate(people):
+    for n, found in enumerate(people):
         if not labelled[n].any():
             continue
+        person, points[n] = _on_photograph(found, points[n])
         ids = {
             "id": n + 1,
-            "image_id": images.setdefault(str(person.image), len(images) + 1),
+            "image_id": images.setdefault(str(person.photograph), len(images) + 1),
             "category_id": 1,
             "iscrowd": 0,
         }
@@ -88,6 +89,23 @@ def average_precision(
         name: float(value) if value >= 0 else None
         for name, value in zip(_NAMES, evaluation.stats, strict=True)
     }
+
+
+def _on_photograph(
+    person: Person, points: NDArray[np.float64]
+) -> tuple[Person, NDArray[np.float64]]:
+    """A person and the pose `[K, 3]` in the photograph's own pixels.
+
+    The people of a pack have a picture each, of another size: there nobody would be beside anybody,
+    and medium people would count as large.
+    """
+    cutting = person.cutting
+    if cutting is None:
+        return person, points
+    place = (cutting.px, cutting.x, cutting.y)
+    moved = points.copy()
+    moved[:, :2] = cutting.px * points[:, :2] + place[1:]
+    return person.moved(*place), moved
 
 
 def _truth(person: Person) -> dict[str, Any]:

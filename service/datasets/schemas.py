@@ -16,7 +16,7 @@ class DatasetPost(BaseModel):
     )
 
     name: str = Field(max_length=64, description="how jobs will name it")
-    format: Literal["lsp", "mpii", "coco"]
+    format: Literal["lsp", "mpii", "coco", "pack"]
     path: str = Field(max_length=1000, description="of its folder, below the data folder")
 
 

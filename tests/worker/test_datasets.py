@@ -133,7 +133,7 @@ def test_a_path_that_leaves_the_data_folder_is_refused(
 
 def test_an_unknown_format_is_refused_with_those_that_are_known(datasets: Datasets) -> None:
     """They are few."""
-    with pytest.raises(DatasetError, match="unknown format 'voc': lsp, mpii, coco"):
+    with pytest.raises(DatasetError, match="unknown format 'voc': lsp, mpii, coco, pack"):
         datasets.register("x", "voc", "x")
 
 

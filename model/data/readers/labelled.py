@@ -13,18 +13,44 @@ from model.skeletons import Skeleton
 
 
 @dataclass(frozen=True)
+class Packed:
+    """How a split of a pack was made (`okdhp data pack`), and what of.
+
+    fingerprint, terms: of the set that it was cut from. crop_px, padding: people are whole, with
+    room to turn and zoom, in crops of so many pixels (H, W) at most and of so much room at most.
+    quality: of the pictures' coding.
+    """
+
+    fingerprint: str
+    terms: str
+    crop_px: tuple[int, int]
+    padding: float
+    quality: int
+
+    def __str__(self) -> str:
+        H, W = self.crop_px
+        return (
+            f"packed for crops of {H} × {W} pixels with padding {self.padding:g}, at quality "
+            f"{self.quality}, from the set with the fingerprint {self.fingerprint}; "
+            f"terms: {self.terms}"
+        )
+
+
+@dataclass(frozen=True)
 class LabelledSet:
     """People with joints, in the file's order.
 
     name: what the set is called wherever it lies, as `lsp:valid`.
     skeleton: the joints' names and order in every person of it.
     source: where it was read from, as `lsp:/data/lsp:valid`.
+    packed: how each of its splits was made, where it was read from a pack.
     """
 
     name: str
     skeleton: Skeleton
     people: list[Person]
     source: str
+    packed: tuple[Packed, ...] = ()
 
     # What a metric asks of everybody, gathered once: a set is judged on after every epoch.
 

@@ -8,6 +8,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from scipy.io import savemat
 
+from model.data.archive import Recipe, write_pack
+from model.data.readers import read_lsp
 from service.settings import ServiceSettings
 
 
@@ -40,6 +42,19 @@ def test_a_set_is_registered_with_its_counts(client: TestClient, small_lsp: Path
     assert len(body["fingerprint"]) == 64
     assert client.get("/datasets").json()["datasets"] == [body]
     assert client.get("/datasets/small").json() == body
+
+
+def test_a_pack_is_registered_like_any_set(client: TestClient, small_lsp: Path) -> None:
+    """It is how photographs travel to where the workers are."""
+    recipe = Recipe((32, 32), padding=0.2, quality=50, terms="")
+    write_pack(read_lsp(small_lsp, "train"), small_lsp.parent / "packs", recipe)
+
+    response = client.post(
+        "/datasets", json={"name": "packed", "format": "pack", "path": "packs/lsp"}
+    )
+
+    assert response.status_code == 201
+    assert response.json()["splits"]["train"]["people"] == 2
 
 
 def test_a_registered_set_can_be_named_by_a_job(client: TestClient, small_lsp: Path) -> None:
@@ -91,7 +106,7 @@ def test_missing_images_refuse_a_set(
         ({"name": "x", "format": "mpii", "path": "small"}, ""),
         ({"name": "x", "format": "coco", "path": "small"}, ""),
         ({"name": "X y", "format": "lsp", "path": "small"}, "cannot name"),
-        ({"name": "x", "format": "pascal", "path": "small"}, "'lsp', 'mpii' or 'coco'"),
+        ({"name": "x", "format": "pascal", "path": "small"}, "'lsp', 'mpii', 'coco' or 'pack'"),
         ({"name": "x", "format": "lsp"}, "path: is missing"),
         ({"name": "x", "format": "lsp", "path": "small", "fromat": 1}, "did you mean format?"),
     ],
