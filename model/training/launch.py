@@ -101,6 +101,7 @@ def _rank(order: Order, folder: Path, halt: Event) -> Any:
     # Both ask to save and end: a terminal's Ctrl-C and a worker's TERM reach the whole group, and
     # the kernel sends INT where the launcher has died.
     asked: list[int] = []
+    launcher = os.getppid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: asked.append(number))
     try:
@@ -117,6 +118,15 @@ def _rank(order: Order, folder: Path, halt: Event) -> Any:
         if isinstance(error, PoseError):
             raise SystemExit(1) from None  # said where the launcher was called
         raise
+    finally:
+        # torch lets a rank wait for the launcher's last word, which must not be for ever.
+        signal.signal(signal.SIGINT, lambda *_: _end_orphaned(launcher))
+        _end_orphaned(launcher)
+
+
+def _end_orphaned(launcher: int) -> None:
+    if os.getppid() != launcher:
+        os._exit(1)
 
 
 def _leave(error: Exception, folder: Path) -> None:
