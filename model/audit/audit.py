@@ -5,24 +5,27 @@ audit.csv  audit.json  audit.png  weights.npz
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from model.audit.findings import Findings
 from model.audit.picture import grid
 from model.audit.report import summary, write_table, write_weights
 from model.audit.witnesses import Run
-from model.config import SourceConfig
+from model.config import SourceConfig, load_config, read_config
 from model.data.label_weights import FILE
 from model.data.mixture import count_people
 from model.errors import ConfigError, Fault
 from model.files import replaced, sha256_of, write_json
+from model.training.begin import BEST, local_file
+from model.training.checkpoints import config_of, read_checkpoint
 from model.training.devices import leave_a_core, pick_device
 
 TABLE: Final = "audit.csv"
 COUNTS: Final = "audit.json"
 PICTURE: Final = "audit.png"
-FILES: Final = (TABLE, COUNTS, PICTURE, FILE)
+TABLES: Final = (TABLE, COUNTS, FILE)
+PICTURES: Final = (PICTURE,)
 
 PICTURED: Final = 24
 
@@ -34,6 +37,21 @@ class Judge:
     name: str
     checkpoint: Path
     learnt_from: tuple[SourceConfig, ...]
+
+
+def judge_of(reference: str, where: str) -> Judge:
+    """A run's folder, its best.pt, or a URL of either. Raises ConfigError, CheckpointUnusable.
+
+    A checkpoint by itself does not say where the data lay that it was trained on.
+    """
+    checkpoint = local_file(reference, where, inside=(BEST,))
+    name = PurePosixPath(reference.removesuffix(f"/{BEST}")).name
+    beside = checkpoint.parent.parent / "config.yaml"
+    if checkpoint.match(BEST) and beside.is_file():
+        config = load_config(read_config(beside))
+    else:
+        config = config_of(read_checkpoint(checkpoint), checkpoint)
+    return Judge(name, checkpoint, config.data.train)
 
 
 def audit(

@@ -34,9 +34,9 @@ PERSON_PRIOR: Final = 0.005
 SUSPECTED: Final = 0.5
 """A label is suspect if it is rather wrong than right …"""
 AGREED: Final = 0.75
-"""… and so many of the witnesses say so, each alone."""
+"""… so many of the witnesses say so, each alone …"""
 DISAGREED: Final = 0.1
-"""Body sizes that witnesses' answers lie from their middle where a label is hard to judge."""
+"""… and their answers lie less than so many body sizes from their middle."""
 
 _ROUNDS: Final = 50
 _RARELY: Final = 3e-3
@@ -50,8 +50,8 @@ class Verdict:
     score: float64 `[P, K]`, the probability that a label is wrong, 0 where there is none.
     kind: `[P, K]` of `KINDS`, the likeliest way to be wrong.
     against: `[P, K]`, the share of the witnesses that each alone contradict the label in that way.
-    class_: `[P, K]`: `suspect`, `hard` (witnesses disagree, with each other or on the label),
-        `fine`, or nothing where there is no label.
+    class_: `[P, K]`: `suspect` (witnesses agree with each other and not with the label), `hard`
+        (they disagree with each other), `fine`, or nothing where there is no label.
     consensus_img, distance, spread: what it rests on, as in `Evidence`.
     """
 
@@ -77,11 +77,13 @@ class Verdict:
 def judge(evidence: Evidence, skeleton: Skeleton) -> Verdict:
     """The verdict on labels that the same witnesses have spoken on."""
     sided = (skeleton.flip_order != np.arange(len(skeleton))) & evidence.labelled
+    far = places.far(evidence)
+    off = far[0] > 0  # also somebody else's label may lie right by chance
     ways = [
         (SWAPPED, LABEL_PRIOR, sides.exchanged(evidence, skeleton)),
         (SWAPPED, PERSON_PRIOR, _of_all(sides.turned(evidence, skeleton), sided)),
-        (FAR, LABEL_PRIOR, places.far(evidence)),
-        (WRONG_PERSON, PERSON_PRIOR, _of_all(places.elsewhere(evidence), evidence.labelled)),
+        (FAR, LABEL_PRIOR, far),
+        (WRONG_PERSON, PERSON_PRIOR, _of_all(places.elsewhere(evidence), off)),
     ]
     odds = np.stack([prior / (1 - prior) * np.exp(ratio[0]) for _, prior, ratio in ways])
     total = odds.sum(0)
@@ -91,8 +93,9 @@ def judge(evidence: Evidence, skeleton: Skeleton) -> Verdict:
     against = np.take_along_axis(alone, way[None], 0)[0]
 
     contradicted = score >= SUSPECTED
-    suspect = contradicted & (against >= AGREED)
-    hard = contradicted | (evidence.spread >= DISAGREED)
+    disagreed = evidence.spread >= DISAGREED
+    suspect = contradicted & (against >= AGREED) & ~disagreed
+    hard = contradicted | disagreed
     class_ = np.where(suspect, SUSPECT, np.where(hard, HARD, FINE))
     return Verdict(
         score=score,

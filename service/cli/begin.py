@@ -86,7 +86,7 @@ def copied_run(reference: str, run_dir: Path, home: Path | None) -> Iterator[Non
     if run_dir.exists():
         fault = f"{run_dir} is there already"
         raise ConfigError([Fault("--out", fault, "a new folder; --resume goes on in one")])
-    place = _place_of_run(reference, home)
+    place = place_of_run(reference, home, OPTION)
     try:
         fetch_run(place, run_dir, OPTION)
         yield
@@ -95,8 +95,8 @@ def copied_run(reference: str, run_dir: Path, home: Path | None) -> Iterator[Non
         raise
 
 
-def _place_of_run(reference: str, home: Path | None) -> str:
-    """A path or URL of a run. Raises ConfigError."""
+def place_of_run(reference: str, home: Path | None, where: str) -> str:
+    """A path or URL of a run. where: the option, for the error. Raises ConfigError."""
     if "://" in reference:
         return reference
     for place in (Path(reference).expanduser(), Path("runs") / reference):
@@ -104,7 +104,7 @@ def _place_of_run(reference: str, home: Path | None) -> str:
             return str(place)
     of_job = settings_of(home).run_dir(reference)
     if "/" in reference or not of_job.exists():
-        raise ConfigError([Fault(OPTION, f"there is no run {reference}", RUN)])
+        raise ConfigError([Fault(where, f"there is no run {reference}", RUN)])
     return str(of_job)
 
 

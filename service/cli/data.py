@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli.audit import audit
 from service.cli.options import Home, settings_of
+from service.cli.pack import pack
 from service.cli.sources import parse_source
 
 if TYPE_CHECKING:
     from worker.stores import Stores
 
 app = typer.Typer(
-    help="Register data sets under names that jobs use, and check them.", no_args_is_help=True
+    help="Register data sets under names that jobs use, check them, and audit their labels.",
+    no_args_is_help=True,
 )
 
 
@@ -21,7 +24,7 @@ app = typer.Typer(
 def add(
     name: Annotated[str, typer.Argument(help="How jobs will name it.", show_default=False)],
     source: Annotated[
-        str, typer.Argument(metavar="FORMAT:PATH", help="lsp, mpii or coco, and its folder.")
+        str, typer.Argument(metavar="FORMAT:PATH", help="lsp, mpii, coco or pack, and its folder.")
     ],
     home: Home = None,
 ) -> None:
@@ -51,7 +54,8 @@ def add(
 @app.command()
 def check(
     source: Annotated[
-        str, typer.Argument(metavar="FORMAT:PATH[:SPLIT]", help="lsp, mpii or coco, and where.")
+        str,
+        typer.Argument(metavar="FORMAT:PATH[:SPLIT]", help="lsp, mpii, coco or pack, and where."),
     ],
 ) -> None:
     """Read any set, registered or not, and say what is in it and what is wrong with it."""
@@ -69,6 +73,8 @@ def check(
         "their image"
     )
     typer.echo(f"fingerprint {fingerprint(labelled)}")
+    for packed in labelled.packed:
+        typer.echo(str(packed))
     for fault in report.faults:
         typer.echo(f"okdhp: {labelled.name}: {fault}", err=True)
     if report.faults:
@@ -84,6 +90,10 @@ def ls(home: Home = None) -> None:
     for dataset in found:
         counts = ", ".join(f"{split} {c['people']:,}" for split, c in dataset.splits.items())
         typer.echo(f"{dataset.name:<16} {dataset.format:<5} {dataset.path}  ({counts})")
+
+
+app.command()(pack)
+app.command()(audit)
 
 
 def _stores(home: Path | None) -> "Stores":

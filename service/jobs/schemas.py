@@ -64,11 +64,18 @@ class JobPost(BaseModel):
                     "kind": "evaluate",
                     "config": {"model": "okdhp:1", "data": {"dataset": "lsp", "split": "valid"}},
                 },
+                {
+                    "kind": "audit",
+                    "config": {
+                        "run": "0198c1a2-7e55-7bd2-9d0c-5e1f0c2b9a41",
+                        "data": [{"dataset": "lsp", "split": "train"}],
+                    },
+                },
             ]
         },
     )
 
-    kind: str = Field(max_length=64, description="`distill`, `compare` or `evaluate`")
+    kind: str = Field(max_length=64, description="`distill`, `compare`, `evaluate` or `audit`")
     config: Annotated[dict[str, Any], AfterValidator(_modest)] = Field(
         default_factory=dict, description="what to do; checked whole before the job is accepted"
     )

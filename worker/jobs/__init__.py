@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from worker.jobs.audit import Audit
 from worker.jobs.compare import Compare
 from worker.jobs.distill import Distill
 from worker.jobs.evaluate import Evaluate
@@ -11,6 +12,7 @@ from worker.jobs.kind import JobKind, Work
 __all__ = ["KINDS", "JobKind", "Work"]
 
 KINDS: Final[Mapping[str, JobKind]] = {
+    "audit": Audit(),
     "compare": Compare(),
     "distill": Distill(),
     "evaluate": Evaluate(),

@@ -78,7 +78,19 @@ def test_help_comes_at_once() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "serve", "worker", "train", "evaluate", "export", "predict", "data", "data add"],
+    [
+        "",
+        "serve",
+        "worker",
+        "train",
+        "evaluate",
+        "export",
+        "predict",
+        "data",
+        "data add",
+        "data audit",
+        "data audit",
+    ],
 )
 def test_every_command_explains_itself(okdhp: Run, command: str) -> None:
     """A person finds the rest from here."""

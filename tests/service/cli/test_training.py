@@ -174,3 +174,28 @@ def test_a_dry_run_prints_what_would_be_done(tmp_path: Path) -> None:
     assert second.stdout == first.stdout
     assert "branch1, deployed" in first.stderr
     assert "186 in 3 epochs" in first.stderr
+
+
+def test_labels_are_audited_by_a_run(run: Path, tmp_path: Path) -> None:
+    """A line a set, four files, and a word where the run knows the labels already."""
+    done = okdhp("data", "audit", run, "synthetic:24", "--out", tmp_path / "audit", "--top", 2)
+
+    assert done.returncode == 0, done.stderr
+    assert "synthetic: of " in done.stdout
+    assert "synthetic: 24 of 24 people were learnt from by every run" in done.stdout
+    names = {file.name for file in (tmp_path / "audit").iterdir()}
+    assert names == {"audit.csv", "audit.json", "audit.png", "weights.npz"}
+
+
+def test_an_audit_of_nothing_is_refused_in_a_line(run: Path, tmp_path: Path) -> None:
+    """A run or a set that is not there."""
+    for arguments, fault in (
+        ((tmp_path / "gone", "synthetic:4"), "okdhp: RUN: there is no run"),
+        ((run, "lsp"), "okdhp: SOURCE: found 'lsp'"),
+        ((run, f"lsp:{tmp_path}"), "joints.mat"),
+    ):
+        done = okdhp("data", "audit", *arguments, "--out", tmp_path / "audit")
+
+        assert done.returncode == 2
+        assert fault in done.stderr
+        assert len(done.stderr.splitlines()) == 1

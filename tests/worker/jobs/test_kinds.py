@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from model.errors import ConfigError
 from model.predictor import Predictor
 from worker import registry as registry_file
+from worker.jobs import Work
+from worker.jobs.audit import Audit
 from worker.registry import read_card
 from worker.settings import WorkerSettings
 from worker.store import Job, State
@@ -95,6 +98,71 @@ def test_a_registered_model_is_measured(stores: Stores, distilled: Job) -> None:
     assert job.result["people"] == 4
     assert job.result["protocol"]["provider"] == "CPUExecutionProvider"
     assert [a.name for a in stores.jobs.artifacts(job.id)] == ["log.txt", "metrics.json"]
+
+
+@pytest.fixture(scope="module")
+def audited(stores: Stores, distilled: Job) -> Job:
+    """An audit of what the distillation learnt from, and of people whom it has not seen."""
+    data = [*SMALL["data"]["train"], {"format": "synthetic", "people": 5, "seed": 3}]
+    return run(stores, "audit", {"run": distilled.id, "data": data, "top": 2})
+
+
+def test_labels_are_audited_by_a_distillation_s_branches(
+    stores: Stores, distilled: Job, audited: Job
+) -> None:
+    """A table, counts, a picture and weights; who was learnt from is told."""
+    assert audited.state == State.SUCCEEDED, audited.error
+    assert audited.result is not None
+    assert [set_["known_people"] for set_ in audited.result["sets"]] == [8, 0]
+    assert audited.result["settings"]["runs"][0]["name"] == distilled.id
+    names = {a.name for a in stores.jobs.artifacts(audited.id)}
+    assert names == {"audit.csv", "audit.json", "audit.png", "weights.npz", "log.txt"}
+    home = str(stores.settings.home).encode()
+    for artifact in stores.jobs.artifacts(audited.id):
+        with stores.artifacts.open(artifact.key) as file:
+            assert home not in file.read(), artifact.name
+
+
+def test_a_distillation_takes_an_audit_s_weights_by_its_job(stores: Stores, audited: Job) -> None:
+    """And says so."""
+    config = {**SMALL, "data": {**SMALL["data"], "weights": audited.id}}
+
+    job = run(stores, "distill", config)
+
+    assert job.state == State.SUCCEEDED, job.error
+    manifest = stores.jobs.artifact(job.id, "manifest.json")
+    with stores.artifacts.open(manifest.key) as file:
+        weights = json.load(file)["train"]["weights"]
+    assert weights["sets"] == ["synthetic"]
+
+
+def test_an_audit_asks_distillations_and_nobody_else(
+    stores: Stores, distilled: Job, audited: Job
+) -> None:
+    """Each wrong name with its key, before the job is written."""
+    data = [{"format": "synthetic", "people": 5, "seed": 3}]
+    for given, fault in (
+        ({"run": audited.id}, f"run: job {audited.id} is of kind audit"),
+        ({"run": "gym"}, "run: found 'gym'; accepted: the id of a distill job"),
+        ({"run": distilled.id, "other_runs": ["gym"]}, r"other_runs\[0\]: found 'gym'"),
+        ({"run": distilled.id, "data": []}, "data: found"),
+        ({"run": distilled.id, "data": [{"format": "lsp", "path": "/x"}]}, r"data\[0\].path"),
+    ):
+        with pytest.raises(ConfigError, match=fault):
+            Audit().resolve({"data": data, **given}, stores)
+
+
+def test_an_audit_that_is_asked_to_end_leaves_nothing(
+    stores: Stores, distilled: Job, tmp_path: Path
+) -> None:
+    """It begins anew the next time."""
+    data = [{"format": "synthetic", "people": 5, "seed": 3}]
+    spec = Audit().prepare({"run": distilled.id, "data": data}, stores)
+
+    ended = Audit().run(Work(spec, tmp_path, False, "cpu", tmp_path, stop=lambda: True))
+
+    assert not ended
+    assert [file.name for file in tmp_path.iterdir()] == ["events.jsonl"]
 
 
 def test_the_bundled_student_is_promoted_where_nothing_is(
