@@ -149,7 +149,7 @@ def _costs(line: Line) -> dict[str, Any]:
         "layout": line.layout,
         "student": line.student_name,
         "parameters": receipt and receipt.cost.parameters,
-        "gmacs": receipt and round(receipt.cost.macs / 1e9, 6),
+        "macs": receipt and receipt.cost.macs,
         "branches": {str(seed): one.branch for seed, one in runs.items()},
         "selection": round(line.selection, 3),
         "train_s": round(float(np.mean([one.trained.seconds for one in runs.values()])), 1),
