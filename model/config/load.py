@@ -92,17 +92,26 @@ def validated(model: type[BaseModel], value: Any, where: str = "") -> Any:
 def laid(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration `over` laid on `base`, as `merge` does it.
 
-    Where another scheme is named, of the base's scheme only those options stay that it has too.
+    Where another scheme is named, it begins with its own paper's values: of the base's scheme only
+    those options stay that it has too and that the base sets otherwise than its scheme's paper.
     """
     ours, theirs = base.get("scheme"), over.get("scheme")
-    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        options = next(
-            (o for o in _SCHEMES if o.model_fields["name"].default == theirs.get("name")), None
-        )
-        if options is not None:
-            kept = {key: value for key, value in ours.items() if key in options.model_fields}
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping) and "name" in theirs:
+        before, after = (_options(scheme.get("name", "okdhp")) for scheme in (ours, theirs))
+        if before and after and before is not after:
+            own = {name: field.default for name, field in before.model_fields.items()}
+            kept = {
+                key: value
+                for key, value in ours.items()
+                if key in after.model_fields and value != own.get(key)
+            }
             base = {**base, "scheme": kept}
     return merge(base, over)
+
+
+def _options(scheme: Any) -> type[BaseModel] | None:
+    """The part of the tree that holds a scheme's options; None for a name that no scheme has."""
+    return next((o for o in _SCHEMES if o.model_fields["name"].default == scheme), None)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
