@@ -152,6 +152,7 @@ def _costs(line: Line) -> dict[str, Any]:
         "macs": receipt and receipt.cost.macs,
         "branches": {str(seed): one.branch for seed, one in runs.items()},
         "selection": round(line.selection, 3),
+        "epochs": round(float(np.mean([len(one.trained.history) for one in runs.values()])), 1),
         "train_s": round(float(np.mean([one.trained.seconds for one in runs.values()])), 1),
         "sets": {},
     }

@@ -43,6 +43,8 @@ def columns_of(found: Mapping[str, Any], name: str) -> dict[str, list[str]]:
     }
     for group in scores[0]["groups"]:
         columns[group] = [_shown(score["groups"][group], ".1f") for score in scores]
+    if found["protocol"]["budget"] != "epochs":
+        columns["epochs"] = [_shown(line["epochs"], "g") for line in lines]
     return columns | {
         "parameters": [_shown(line["parameters"], ",d") for line in lines],
         "GMACs": [_shown(line["macs"] and line["macs"] / 1e9, ".3f") for line in lines],

@@ -41,6 +41,17 @@ def test_only_a_difference_that_leaves_zero_out_is_bold(gathered):
     assert columns["to alone (95 %)"][0] == "–"
 
 
+def test_with_equal_time_the_epochs_are_shown(gathered):
+    """They are what a slower way pays with."""
+    found = copy.deepcopy(gathered)
+    found["protocol"] |= {"budget": "device_time", "device_minutes": 2.5, "epochs": None}
+    found["lines"][-1]["epochs"] = 7.5
+
+    assert "epochs" not in columns_of(gathered, SET)
+    assert columns_of(found, SET)["epochs"] == ["6"] * 5 + ["7.5"]
+    assert "for 2.5 minutes of the device" in markdown(found)
+
+
 def test_one_seed_is_called_what_it_is(gathered):
     """Its interval says nothing of other seeds."""
     found = copy.deepcopy(gathered)

@@ -16,6 +16,7 @@ from model.receipt import read_receipt
 SMALL = (
     "network.width=8",
     "network.depth=1",
+    "network.branches=[{stacks: 1}]",  # each that is exported takes seconds
     "data.crop_px=[32,32]",
     "training.batch_size=8",
     "training.epochs=30",

@@ -22,7 +22,7 @@ COMPARISON = {
             "train": [{"format": "synthetic", "people": 8, "seed": 1, "size_px": 64}],
             "valid": [{"format": "synthetic", "people": 4, "seed": 2, "size_px": 64}],
         },
-        "network": {"width": 8, "depth": 1},
+        "network": {"width": 8, "depth": 1, "branches": [{"stacks": 1}]},
         "training": {"epochs": 1, "batch_size": 4},
         "export": {"name": "small"},
     },
