@@ -105,6 +105,7 @@ def protocol(skeleton: Skeleton, labelled: LabelledSet, **how: Any) -> dict[str,
     taken = joint_map(skeleton, theirs)
     return {
         "data": labelled.name,
+        "packed": [str(packed) for packed in labelled.packed],
         "boxes": "given: each labelled person's own",
         "joints": [j for j, at in zip(theirs.joints, taken, strict=True) if at >= 0],
         "pck_normaliser": " to ".join(theirs.torso) if theirs.torso else None,

@@ -46,9 +46,10 @@ def same_people(a: Sequence[Person], b: Sequence[Person]) -> tuple[int, int]:
 
 
 def _identity(person: Person) -> tuple[object, ...]:
-    return (_photograph(person), *(round(v, 2) for v in person.box_img.as_list()))
+    box = person.on_photograph.box_img
+    return (_photograph(person), *(round(v, 2) for v in box.as_list()))
 
 
 def _photograph(person: Person) -> Path:
     # Links lead to one file; a drawn picture's name is its seed and number.
-    return person.image if person.pixels is not None else person.image.resolve()
+    return person.photograph if person.pixels is not None else person.photograph.resolve()

@@ -23,6 +23,7 @@ from PIL import Image
 
 from model.data.person import Person
 from model.errors import ConfigError, DatasetError, Fault, ImageUnreadable
+from model.files import replaced
 from model.geometry import Crop, Crops
 from model.images import open_image, read_image
 
@@ -62,7 +63,7 @@ def pack(
 
     The file lies in `cache` and is used again; without a cache there is none, and the pack is in
     memory. Raises DatasetError naming the photograph that cannot be read, ConfigError for a pack on
-    disk without a cache, OSError where the disk has no room for it.
+    disk without a cache, DiskFull.
     """
     if mode == "disk" and cache is None:
         fault = "there is no folder to keep cut-out people in"
@@ -89,19 +90,16 @@ def pack(
 
 @contextmanager
 def _mapped_file(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
-    """An array in a file that takes `path`'s place when the block ends well. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        written = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-        with part.open("rb+") as file:
-            # Its blocks now: a mapped page that finds no room on the disk later kills the process.
-            os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
+    """An array in a `.npy` that takes `path`'s place when the block ends well. Raises DiskFull."""
+    with replaced(path) as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        # Its blocks now: a mapped page that finds no room on the disk later kills the process.
+        os.posix_fallocate(file.fileno(), 0, file.tell() + math.prod(shape))
+        written = np.memmap(file.name, np.uint8, "r+", file.tell(), shape)
         yield written
         written.flush()
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def exact_crops(

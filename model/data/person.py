@@ -83,6 +83,12 @@ class Person:
         """What tells the photograph from every other: for a pack, the one that was cut up."""
         return self.image if self.cutting is None else self.image / self.cutting.photo
 
+    @property
+    def on_photograph(self) -> "Person":
+        """With every label where it lies in the photograph, not in a pack's picture of it."""
+        cut = self.cutting
+        return self if cut is None else self.moved(cut.px, cut.x, cut.y)
+
     def moved(self, px: float, x: float, y: float) -> "Person":
         """Every label where the map p ↦ px·p + (x, y) of pixels takes it; the picture stays."""
         joints = self.joints_img.copy()

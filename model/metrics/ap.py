@@ -102,10 +102,9 @@ def _on_photograph(
     cutting = person.cutting
     if cutting is None:
         return person, points
-    place = (cutting.px, cutting.x, cutting.y)
     moved = points.copy()
-    moved[:, :2] = cutting.px * points[:, :2] + place[1:]
-    return person.moved(*place), moved
+    moved[:, :2] = cutting.px * points[:, :2] + [cutting.x, cutting.y]
+    return person.on_photograph, moved
 
 
 def _truth(person: Person) -> dict[str, Any]:

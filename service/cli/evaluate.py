@@ -38,6 +38,7 @@ def evaluate(
     """
     need_runtime()
     from model.data.mixture import open_source
+    from model.data.packing import blurred
 
     labelled = open_source(parse_source(data))
     if (Path(what) / "config.yaml").is_file():
@@ -54,6 +55,9 @@ def evaluate(
         result = evaluate_student(student.predictor, labelled, flip_test=flip)
         named = {what: result}
     _print_tables(named, labelled.name)
+    asked = result["protocol"]
+    if warning := blurred(labelled.people, asked["crop_px"], asked["padding"]):
+        typer.echo(f"note: {warning}", err=True)
     if json is not None:
         from model.files import write_json
 

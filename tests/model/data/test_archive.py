@@ -50,13 +50,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pack(drawn(), tmp_path_factory.mktemp("packs"), RECIPE)
 
 
-def on_photograph(person: Person) -> Person:
-    """A pack's person with labels where they lie in the photograph."""
-    cutting = person.cutting
-    assert cutting is not None
-    return person.moved(cutting.px, cutting.x, cutting.y)
-
-
 def test_every_label_is_kept_and_leads_back_to_the_photograph(whole: Path):
     """Joints, boxes, head sizes, visibility and areas are moved, not rounded and not lost."""
     areas = [replace(p, origin={"image_id": i, "area": 900.5}) for i, p in enumerate(PEOPLE)]
@@ -67,7 +60,7 @@ def test_every_label_is_kept_and_leads_back_to_the_photograph(whole: Path):
     (how,) = found.packed
     assert (how.fingerprint, how.terms) == (fingerprint(labelled), "research only")
     for person, before in zip(found.people, areas, strict=True):
-        after = on_photograph(person)
+        after = person.on_photograph
         np.testing.assert_array_equal(person.labelled, before.labelled)
         np.testing.assert_array_equal(person.visible, before.visible)
         np.testing.assert_allclose(after.joints_img, before.joints_img, atol=1e-3)
@@ -254,7 +247,7 @@ def test_a_pack_may_be_packed_again(whole: Path, tmp_path: Path):
     again = packed(read_pack(whole, None), tmp_path, replace(RECIPE, crop_px=(64, 64)))
 
     for person, before in zip(again.people, PEOPLE, strict=True):
-        np.testing.assert_allclose(on_photograph(person).joints_img, before.joints_img, atol=1e-3)
+        np.testing.assert_allclose(person.on_photograph.joints_img, before.joints_img, atol=1e-3)
         assert person.cutting is not None
         assert person.cutting.photo == str(before.image)
     assert again.packed[0].fingerprint == fingerprint(drawn())

@@ -1,5 +1,7 @@
 """People cut out once, kept, and found again."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.data.packing import MARGIN, exact_crops, pack, picture_of
+from model.data import packing
+from model.data.packing import MARGIN, Mode, exact_crops, pack, picture_of
 from model.data.synthetic import draw_people
-from model.errors import DatasetError
+from model.errors import ConfigError, DatasetError, DiskFull
 
 CROP = (64, 48)
 PADDING = 0.1
@@ -100,3 +103,55 @@ def test_a_photograph_is_upright_rgb(tmp_path: Path):
     upright = picture_of(replace(PEOPLE[0], image=tmp_path / "turned.png", pixels=None))
 
     assert (upright.size, upright.mode) == ((3, 4), "RGB")
+
+
+@pytest.mark.parametrize(
+    ("mode", "limit", "mapped"),
+    [
+        ("auto", 1 << 30, False),
+        ("auto", 0, True),
+        ("memory", 0, False),
+        ("disk", 1 << 30, True),
+    ],
+)
+def test_a_pack_lies_where_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode, limit: int, mapped: bool
+):
+    """`auto` is memory where it is small; what is read is the same either way."""
+    monkeypatch.setattr(packing, "IN_MEMORY_BYTES", limit)
+
+    found = pack(PEOPLE, CROP, PADDING, fingerprint="", cache=tmp_path, mode=mode)
+
+    assert isinstance(found.pixels, np.memmap) == mapped
+    np.testing.assert_array_equal(found.pixels, pack(PEOPLE, CROP, PADDING, fingerprint="").pixels)
+
+
+def test_a_pack_on_disk_needs_a_folder():
+    """Told at once, not after an hour of cutting out."""
+    with pytest.raises(ConfigError, match=r"training\.cache: there is no folder"):
+        pack(PEOPLE, CROP, PADDING, fingerprint="", mode="disk")
+
+
+def test_a_disk_that_is_too_small_is_told_before_anybody_is_cut_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A page of a mapped file that finds no room later would kill the process without a word."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    told: list[int] = []
+
+    with pytest.raises(DiskFull, match="no space left"):
+        pack(
+            PEOPLE,
+            CROP,
+            PADDING,
+            fingerprint="",
+            cache=tmp_path,
+            advance=lambda done, of: told.append(done),
+        )
+
+    assert told == []
+    assert list(tmp_path.iterdir()) == []
