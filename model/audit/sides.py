@@ -90,17 +90,15 @@ class _Line:
 
     @classmethod
     def fit(cls, rest: Floats, found: Floats) -> "_Line":
-        """By reweighted least squares (Lange et al., JASA 1989), held to the line y = x where few
-        people say otherwise."""
+        """By reweighted least squares (Lange et al., JASA 1989); a ridge where people are few."""
         if not len(found):
-            return cls(0.0, 1.0, 1.0)
+            return cls(0.0, 0.0, 1.0)
         design = np.stack([np.ones_like(rest), rest], 1)
-        guess = np.array([0.0, 1.0])
         weight = np.ones_like(found)
         for turn in range(_ROUNDS):
             heavy = design * weight[:, None]
             normal = heavy.T @ design + _RIDGE * np.eye(2)
-            start, slope = guess + np.linalg.solve(normal, heavy.T @ (found - design @ guess))
+            start, slope = np.linalg.solve(normal, heavy.T @ found)
             off = found - start - slope * rest
             if turn:
                 scale = float(np.sqrt((weight * off**2).mean()))

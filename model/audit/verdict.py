@@ -33,10 +33,8 @@ PERSON_PRIOR: Final = 0.005
 """Of a person to be labelled back to front, and as much to be another one."""
 SUSPECTED: Final = 0.5
 """A label is suspect if it is rather wrong than right …"""
-AGREED: Final = 0.75
-"""… so many of the witnesses say so, each alone …"""
 DISAGREED: Final = 0.1
-"""… and their answers lie less than so many body sizes from their middle."""
+"""… and the witnesses' answers lie less than so many body sizes from their middle."""
 
 _ROUNDS: Final = 50
 _RARELY: Final = 3e-3
@@ -94,9 +92,7 @@ def judge(evidence: Evidence, skeleton: Skeleton) -> Verdict:
 
     contradicted = score >= SUSPECTED
     disagreed = evidence.spread >= DISAGREED
-    suspect = contradicted & (against >= AGREED) & ~disagreed
-    hard = contradicted | disagreed
-    class_ = np.where(suspect, SUSPECT, np.where(hard, HARD, FINE))
+    class_ = np.where(disagreed, HARD, np.where(contradicted, SUSPECT, FINE))
     return Verdict(
         score=score,
         kind=np.array([kind for kind, *_ in ways])[way],

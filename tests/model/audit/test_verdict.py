@@ -82,6 +82,31 @@ def test_a_person_who_is_labelled_back_to_front_is_found(court):
     assert found.sum() == 12
 
 
+def test_witnesses_who_often_turn_people_round_condemn_nobody(court):
+    """One person in ten, all pairs of him: it is they who err."""
+    truth = court.poses(400, 9)
+    people = court.label(truth)
+    answers = court.noisy(truth, seed=9)
+    answers[:, ::10] = answers[:, ::10][:, :, LSP14.flip_order]
+
+    verdict = court.judge(people, court.hear(people, answers))
+
+    assert (verdict.class_ == SUSPECT).sum() == 0
+
+
+def test_witnesses_who_often_lose_people_condemn_hardly_anybody(court):
+    """One person in ten, all joints of him; some of his pairs look exchanged by chance."""
+    truth = court.poses(400, 10)
+    people = court.label(truth)
+    answers = court.noisy(truth, seed=10)
+    answers[:, ::10] = court.size_px - answers[:, ::10][..., ::-1]
+
+    verdict = court.judge(people, court.hear(people, answers))
+
+    assert (verdict.class_[::10] == SUSPECT).mean() < 0.06
+    assert (np.delete(verdict.class_, np.s_[::10], 0) == SUSPECT).sum() == 0
+
+
 def test_witnesses_who_cannot_tell_front_from_back_still_find_an_exchanged_pair(court):
     """They see every person the same way round, and say so of all pairs but one."""
     truth = court.poses(PEOPLE, 5)
