@@ -3,6 +3,7 @@
 Steps of config["do"]: ["event", {…}], ["file", name, text], ["sleep", seconds], ["print", text],
 ["raise", class name], ["die", signal number], ["exit", status], ["wait"] (until asked to stop),
 ["deaf"] (to TERM), ["spawn"] (a process that ignores TERM and whose id is in the file spawned).
+A job with parts tells what became of them instead.
 """
 
 import os
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from model.errors import DatasetError, TrainingDiverged
 from model.training.events import EventLog
 from worker.child import main
 from worker.jobs import JobKind, Work
+from worker.store import Job
 from worker.stores import Stores
 
 COMMAND = (sys.executable, str(Path(__file__)))
@@ -32,6 +34,12 @@ class Pretend(JobKind):
         if resolved.get("unprepared"):
             raise DatasetError(stores.settings.data_dir / "lsp", None, "is gone")
         return dict(resolved)
+
+    def gathered(self, parts: Sequence[Job], stores: Stores) -> dict[str, Any]:
+        if not parts:
+            return {}
+        states = {str(part.part): str(part.state) for part in parts}
+        return {"do": [["event", {"kind": "finished", "metrics": states}]]}
 
     def run(self, work: Work) -> bool:
         events = EventLog(work.run_dir / "events.jsonl")

@@ -15,7 +15,7 @@ from worker.announcer import TASK, Announcer
 from worker.app import QUEUE, create_celery
 from worker.broker import EmbeddedBroker
 from worker.settings import WorkerSettings
-from worker.store import Job, State
+from worker.store import Job, NewPart, State
 from worker.stores import Stores, open_stores
 
 HERE = Path(__file__).parent
@@ -253,3 +253,29 @@ def test_a_message_cannot_run_code(
     wait_for(stores, job_id, State.SUCCEEDED)
 
     assert not (tmp_path / "pickle was read").exists()
+
+
+def test_workers_share_the_parts_of_a_job_and_the_last_one_rings_for_it(
+    stores: Stores, announcer: Announcer, start_worker: Callable
+) -> None:
+    """Also when one of them dies in the middle of a part, and a part fails."""
+    steps = {
+        "slow": {"do": [STARTED, ["wait"]], "resumed": []},
+        "quick": {"do": [STARTED]},
+        "bad": {"do": [STARTED, ["raise", "diverged"]]},
+    }
+    parts = [NewPart(name, "pretend", config, config) for name, config in steps.items()]
+    job, _ = stores.jobs.add("pretend", {}, {}, parts=parts)
+    slow = stores.jobs.parts(job.id)[0]
+    first, second = start_worker(), start_worker()
+    announcer.announce(slow.id)
+    wait_for(stores, slow.id, State.RUNNING)
+    holder = stores.jobs.get(slow.id).worker or ""
+    doomed = next(w for w in (first, second) if holder.endswith(f":{w.pid}"))
+    doomed.kill()
+
+    done = wait_for(stores, job.id, State.SUCCEEDED)
+
+    assert done.result == {"slow": "succeeded", "quick": "succeeded", "bad": "failed"}
+    assert done.attempt == 1
+    assert stores.jobs.get(slow.id).attempt == 2
