@@ -53,12 +53,13 @@ class Augment:
     def __call__(self, pixels: Tensor, joints_pack: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """One batch, or this device's share of it.
 
-        pixels: uint8 `[N, Hp, Wp, 3]`; joints_pack: `[N, K, 3]` x, y, labelled.
+        pixels: uint8 `[N, Hp, Wp, 3]`; joints_pack: `[N, K, 3]` as in `Pack`.
         Returns the crops, float32 `[N, 3, H, W]` of 0…255, and joints_crop `[N, K, 3]`, whose
         third value is 0 as well where the joint fell outside the crop.
         """
         H, W = self.crop_px
-        image = pixels.permute(0, 3, 1, 2).float()
+        # Bytes are put in order before they are widened: a quarter of the memory to go through.
+        image = pixels.permute(0, 3, 1, 2).contiguous().float()
         to_pack, centre_pack, flip = self._place(image.shape[-2:], joints_pack, draws)
         image = _sample(image, to_pack, centre_pack, (H, W))
         image = self._tint(image, draws)
@@ -119,6 +120,7 @@ class Augment:
         )
 
     def _tint(self, image: Tensor, draws: Draws) -> Tensor:
+        """Saturation, contrast, brightness and a cast of colour, in one pass over the pixels."""
         strength = self.config.colour
         if not strength:
             return image
@@ -126,11 +128,15 @@ class Augment:
         def around_one(*shape: int) -> Tensor:
             return 1 + strength * draws.uniform(*shape)
 
+        saturation, contrast = around_one(1, 1, 1), around_one(1, 1, 1)
+        gain = around_one(1, 1, 1) * around_one(3, 1, 1)
         grey = image.mean(1, keepdim=True)
-        image = grey + (image - grey) * around_one(1, 1, 1)  # saturation
-        level = image.mean((1, 2, 3), keepdim=True)
-        image = level + (image - level) * around_one(1, 1, 1)  # contrast
-        return (image * around_one(1, 1, 1) * around_one(3, 1, 1)).clamp(0, 255)
+        level = grey.mean((2, 3), keepdim=True)
+        # Saturation mixes a pixel with its grey, contrast the outcome with the mean grey, `level`.
+        mixed = torch.addcmul(
+            gain * (1 - contrast) * level, image, gain * contrast * saturation
+        ).addcmul_(grey, gain * contrast * (1 - saturation))
+        return mixed.clamp_(0, 255)
 
 
 def _sample(image: Tensor, to_pack: Tensor, centre_pack: Tensor, size: tuple[int, int]) -> Tensor:

@@ -39,7 +39,7 @@ class Pack:
     """P people of K joints.
 
     pixels: uint8 RGB `[P, Hp, Wp, 3]`.
-    joints: float32 `[P, K, 3]`: x, y in pack pixels and 1 where labelled.
+    joints: float32 `[P, K, 3]`: x, y in pack pixels and how far the label is believed, 0 for none.
     """
 
     pixels: NDArray[np.uint8]
