@@ -3,7 +3,8 @@
 No torch: whoever has the file and the photographs can measure it again.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -132,38 +133,41 @@ def figures(result: dict[str, Any]) -> dict[str, Figure]:
     return found
 
 
-def latencies(files: Sequence[Path], *, batches: Sequence[int] = BATCHES) -> list[list[Latency]]:
+def latencies(
+    files: Sequence[Path], *, provider: str | None = None, batches: Sequence[int] = BATCHES
+) -> list[list[Latency]]:
     """Of each file, by provider and batch, on this machine; measured side by side.
 
-    On the CPU with a thread for every core, and with CUDA where ONNX Runtime has it. Raises
-    ModelUnusable.
+    provider: of `model.predictor.PROVIDERS`; by default the CPU, and CUDA where it is to be had.
+    The CPU has a thread for every core. Raises ModelUnusable.
     """
-    available = onnxruntime.get_available_providers()
     told: list[list[Latency]] = [[] for _ in files]
-    for provider in ("cpu", "cuda"):
-        if PROVIDERS[provider] not in available:
-            continue
-        threads = cores() if provider == "cpu" else None
-        try:
-            students = [Predictor(file, provider=provider, threads=threads) for file in files]
-        except ModelUnusable:
-            if provider == "cpu":
-                raise
-            continue  # the runtime has CUDA, the machine has not
+    for name in _providers(files) if provider is None else (provider,):
+        threads = cores() if name == "cpu" else None
+        students = [Predictor(file, provider=name, threads=threads) for file in files]
         for batch in batches:
-            for of, ms in zip(
-                told, interleaved_ms(students, batch=batch, longest_s=_LONGEST_S), strict=True
-            ):
+            medians = interleaved_ms(students, batch=batch, longest_s=_LONGEST_S)
+            for of, ms in zip(told, medians, strict=True):
                 of.append(
                     Latency(
-                        device=device_name(provider),
-                        provider=provider,
+                        device=device_name(name),
+                        provider=name,
                         threads=threads,
                         batch=batch,
                         median_ms=round(ms, 3),
                     )
                 )
     return told
+
+
+def _providers(files: Sequence[Path]) -> Iterator[str]:
+    """Those that can run the files here."""
+    yield "cpu"
+    if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
+        # A runtime with CUDA may be installed where no GPU is.
+        with contextlib.suppress(ModelUnusable):
+            Predictor(files[0], provider="cuda")
+            yield "cuda"
 
 
 def _rounded(interval: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import onnx
 
 from model.errors import ModelUnusable
+from model.receipt import FileFacts
 
 STUDENT: Final = "student."
 """What the exporter calls the network; the decoder's constants have other names."""
@@ -35,6 +36,12 @@ class Contents:
     numbers: int
     parameters: int
     macs: int
+
+    def facts(self) -> FileFacts:
+        """What of it a receipt tells."""
+        return FileFacts(
+            sha256=self.sha256, bytes=self.bytes, opset=self.opset, numbers=self.numbers
+        )
 
 
 def contents_of(path: Path) -> Contents:

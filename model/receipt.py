@@ -5,9 +5,9 @@ What nobody has measured says so: a figure that is left out looks like one that 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -18,6 +18,7 @@ from model.files import write_json
 FORMAT: Final = 1
 NOT_MEASURED: Final = "not measured"
 NotMeasured = Literal["not measured"]
+Claim = TypeVar("Claim")
 Interval = tuple[float, float]
 """95 %, low and high."""
 
@@ -67,6 +68,14 @@ class Figure(Part):
 
     value: float
     interval_95: Interval | None = None
+
+    def text(self, metric: str) -> str:
+        """As people read it: `68.8 (66.4–71.0)`."""
+        digits = 3 if metric == "AP" else 1
+        if self.interval_95 is None:
+            return f"{self.value:.{digits}f}"
+        low, high = self.interval_95
+        return f"{self.value:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 class Accuracy(Part):
@@ -165,6 +174,11 @@ class Receipt(Part):
     licences: tuple[Licence, ...]
     config: dict[str, Any] | None = Field(description="resolved; None where it is not recorded")
     made: Made
+
+
+def measured(claims: Iterable[Claim] | NotMeasured) -> tuple[Claim, ...]:
+    """The claims; none where nothing was measured."""
+    return () if isinstance(claims, str) else tuple(claims)
 
 
 def with_latency(receipt: Receipt, latency: Sequence[Latency]) -> Receipt:

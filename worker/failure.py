@@ -15,6 +15,7 @@ from model.errors import (
     ModelUnusable,
     PoseError,
     ProcessLost,
+    ReceiptUnusable,
     TrainingDiverged,
 )
 from worker.errors import (
@@ -35,6 +36,7 @@ REASONS: Final[Mapping[type[PoseError], str]] = {
     ProcessLost: "out of memory or killed",
     CheckpointUnusable: "bad checkpoint",
     ModelUnusable: "bad model",
+    ReceiptUnusable: "bad receipt",
     ModelNotFound: "bad model",
     VersionNotFound: "bad model",
     ArtifactUnusable: "lost file",

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
+from model.errors import ReceiptUnusable
 from model.predictor import BUNDLED, Predictor
+from model.receipt import beside, read_receipt
 from worker.artifacts import ArtifactStore, digest
-from worker.errors import ModelNotFound, VersionNotFound
+from worker.errors import ModelNotFound, ReceiptNotFound, VersionNotFound
 from worker.names import checked_name, is_name
 from worker.store.database import Database
 from worker.store.steps import clock
@@ -97,6 +99,16 @@ class Registry:
         """Raises ModelNotFound, VersionNotFound."""
         return self.resolve(f"{name}:{version}")
 
+    def receipt(self, name: str, version: int) -> dict[str, Any]:
+        """What `model.receipt` wrote of a version's file.
+
+        Raises ModelNotFound, VersionNotFound, ReceiptNotFound.
+        """
+        found = self.get(name, version).receipt
+        if found is None:
+            raise ReceiptNotFound(f"version {version} of model {name!r} came without a receipt")
+        return found
+
     def open_local(self, name: str, version: int) -> Path:
         """A path of this host to the version's ONNX file, checked against its SHA-256.
 
@@ -115,11 +127,13 @@ class Registry:
     ) -> Version:
         """A version whose file is stored but which has no number yet: nobody sees it.
 
-        `JobStore.succeed` adds it in the transaction that ends its job.
-        Raises NameInvalid, ArtifactUnusable.
+        The receipt that lies beside the file is taken along. `JobStore.succeed` adds the version
+        in the transaction that ends its job.
+        Raises NameInvalid, ArtifactUnusable, ReceiptUnusable.
         """
         checked_name(name, "model")
         sha256, _ = digest(onnx)
+        receipt = _receipt_of(onnx, sha256)
         stored = self._artifacts.put(onnx, f"models/{name}/{sha256}.onnx")
         return Version(
             model=name,
@@ -128,6 +142,7 @@ class Registry:
             sha256=stored.sha256,
             card=dict(card),
             metrics=dict(metrics),
+            receipt=receipt,
             job_id=job_id,
         )
 
@@ -141,7 +156,7 @@ class Registry:
     ) -> Version:
         """Register an ONNX file as the model's next version; a job's only once.
 
-        Raises NameInvalid, ArtifactUnusable.
+        Raises NameInvalid, ArtifactUnusable, ReceiptUnusable.
         """
         prepared = self.prepare(name, onnx, card, metrics, job_id)
         with self._database.writing() as session:
@@ -193,6 +208,17 @@ class Registry:
 def _plain(text: str, length: int) -> str:
     """Without the NULs and half characters that JSON can spell but no database stores."""
     return text.encode("utf-8", "replace").decode().replace("\0", "")[:length]
+
+
+def _receipt_of(onnx: Path, sha256: str) -> dict[str, Any] | None:
+    """The receipt beside a file, as JSON; None where there is none. Raises ReceiptUnusable."""
+    path = beside(onnx)
+    if not path.is_file():
+        return None
+    receipt = read_receipt(path)
+    if receipt.file.sha256 != sha256:
+        raise ReceiptUnusable(f"{path.name} is the receipt of another file than {onnx.name}")
+    return receipt.model_dump(mode="json")
 
 
 def read_card(onnx: Path) -> dict[str, Any]:

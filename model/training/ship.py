@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from model.data.readers import LabelledSet
+from model.errors import CheckpointUnusable
 from model.evaluation import measure, on_images, protocol, summary
 from model.evidence import Exam, figures, prepared, sat, sat_with
 from model.export import export_student, parity
@@ -22,7 +24,6 @@ from model.receipt import (
     Accuracy,
     CostFacts,
     Data,
-    FileFacts,
     Licence,
     Made,
     Parity,
@@ -30,7 +31,7 @@ from model.receipt import (
 )
 from model.skeletons import Skeleton
 from model.training.judge import keypoints
-from model.training.trained import Trained, sources_of
+from model.training.trained import Trained, open_run, sources_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def examine(run: Trained, labelled: LabelledSet, *, flip_test: bool) -> Examined
     """Every branch and the ensemble on a set. Raises DatasetError."""
     config, skeleton = run.config, run.skeleton
     exam = prepared(labelled, config.data.crop_px, config.data.padding)
-    plain = keypoints(run.learner, exam.crops, config, skeleton, flip_test=False)
+    plain = _plain(run, exam)
     judged = plain
     if flip_test:
         judged = keypoints(run.learner, exam.crops, config, skeleton, flip_test=True)
@@ -86,7 +87,7 @@ def ship(
     parities, accuracy, calibration = [], [], []
     for set_ in examined:
         exam, flip_test = set_.exam, bool(set_.result["protocol"]["flip_test"])
-        found, held = _held(predictor, set_, branch, run.skeleton)
+        found, held = _held(predictor, exam, set_.plain[branch], run.skeleton)
         parities.append(held)
         answers = (
             sat(predictor, exam, flip_test=True)
@@ -100,7 +101,7 @@ def ship(
         name=run.config.export.name,
         branch=branch,
         run=run.name,
-        file=file_facts(path),
+        file=contents_of(path).facts(),
         cost=_cost(run, index),
         gain=NOT_MEASURED,
         parity=tuple(parities) or NOT_MEASURED,
@@ -109,8 +110,21 @@ def ship(
         latency=NOT_MEASURED,
         data=Data(train=sources_of(run, "train"), valid=sources_of(run, "valid")),
         licences=tuple(licences_of(run)),
-        config=run.config.without_paths().model_dump(mode="json"),
+        config=run.told.model_dump(mode="json"),
         made=_made(run),
+    )
+
+
+def parity_of(run_dir: Path, path: Path, exams: Sequence[Exam]) -> tuple[Parity, ...]:
+    """A file held to the run that it came from, on every set. Raises CheckpointUnusable."""
+    if not exams:
+        return ()
+    run, predictor = open_run(run_dir, torch.device("cpu")), Predictor(path)
+    branch = predictor.card.branch
+    if branch not in run.learner.network.names:
+        raise CheckpointUnusable(f"{run_dir.name} has no branch {branch}: {path.name} is not of it")
+    return tuple(
+        _held(predictor, exam, _plain(run, exam)[branch], run.skeleton)[1] for exam in exams
     )
 
 
@@ -128,19 +142,14 @@ def card_of(run: Trained, branch: str, metrics: dict[str, Any]) -> Card:
     )
 
 
-def file_facts(path: Path) -> FileFacts:
-    """Raises ModelUnusable."""
-    found = contents_of(path)
-    return FileFacts(
-        sha256=found.sha256, bytes=found.bytes, opset=found.opset, numbers=found.numbers
-    )
+def _plain(run: Trained, exam: Exam) -> dict[str, NDArray[np.float32]]:
+    return keypoints(run.learner, exam.crops, run.config, run.skeleton, flip_test=False)
 
 
 def _held(
-    predictor: Predictor, set_: Examined, branch: str, skeleton: Skeleton
+    predictor: Predictor, exam: Exam, reference: NDArray[np.float32], skeleton: Skeleton
 ) -> tuple[NDArray[np.float32], Parity]:
     """The file's answers `[P, K, 3]`, and how far they are from the network's."""
-    exam, reference = set_.exam, set_.plain[branch]
     found, distance = parity(predictor, exam.crops, reference)
     before, after = (
         summary(measure(on_images(points, exam.ways), skeleton, exam.labelled, intervals=False))

@@ -25,12 +25,14 @@ METRICS: Final = "metrics.json"
 class Trained:
     """A run as its folder tells it.
 
-    learner: as it was at its best. manifest: where it came from, None where only a checkpoint is
-    there. metrics: what was found when it finished with these weights, else empty.
+    config: as it was given, data where it lies here. told: without a path, and with what the device
+    decided. learner: as it was at its best. manifest: where it came from, None where only a
+    checkpoint is there. metrics: what was found when it finished with these weights, else empty.
     """
 
     name: str
     config: Config
+    told: Config
     manifest: dict[str, Any] | None
     metrics: dict[str, Any]
     skeleton: Skeleton
@@ -40,15 +42,15 @@ class Trained:
 def open_run(run_dir: Path, device: torch.device) -> Trained:
     """`best.pt` in `checkpoints` is enough. Raises CheckpointUnusable, ConfigError."""
     best = run_dir / BEST
-    config, skeleton, learner = load_judged(best, device)
+    told, skeleton, learner = load_judged(best, device)
     known = (run_dir / MANIFEST).exists()
-    if known:
-        # A checkpoint is made to be given away: only the folder knows where the data lies here.
-        config = load_config(read_config(run_dir / "config.yaml"))
+    # A checkpoint is made to be given away: only the folder knows where the data lies here.
+    config = load_config(read_config(run_dir / "config.yaml")) if known else told
     metrics = read_metrics(run_dir)
     return Trained(
         name=run_dir.name,
         config=config,
+        told=told.model_copy(update={"export": config.export}),
         manifest=read_manifest(run_dir) if known else None,
         metrics=metrics if metrics.get("checkpoint") == checkpoint_facts(best) else {},
         skeleton=skeleton,

@@ -17,7 +17,18 @@ from model.errors import (
     ProcessLost,
     TrainingDiverged,
 )
-from service.cli import compare, data, evaluate, export, predict, serve, train, worker
+from service.cli import (
+    choose,
+    compare,
+    data,
+    evaluate,
+    export,
+    predict,
+    serve,
+    train,
+    verify,
+    worker,
+)
 from service.home import LaunchRefused
 from worker.errors import ArtifactUnusable, BrokerUnusable, NotInstalled, StoreUnusable
 
@@ -51,6 +62,8 @@ app.command()(train.train)
 app.command()(compare.compare)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
+app.command()(choose.choose)
+app.command()(verify.verify)
 app.add_typer(data.app, name="data")
 app.command()(worker.worker)
 

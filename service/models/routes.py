@@ -1,9 +1,10 @@
 """/models: what there is, and putting a version into production."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
+from model.receipt import Receipt
 from service.context import Context, context
 from service.models import schemas
 from service.problems import problems
@@ -37,6 +38,19 @@ def get_model(name: str, parts: Parts) -> schemas.ModelDocument:
         **_entry(found, _production(parts)).model_dump(),
         promotions=[_promotion(line) for line in registry.promotions(name)],
     )
+
+
+@router.get(
+    "/{name}/versions/{version}/receipt",
+    summary="The evidence for a version",
+    responses={200: {"model": Receipt}, **problems(404, 422)},
+)
+def get_receipt(name: str, version: int, parts: Parts) -> dict[str, Any]:
+    """What is claimed of its file: gain, parity, accuracy, latency, calibration, data, licences.
+
+    As it was written when the version was made; `okdhp verify` computes it again.
+    """
+    return parts.stores.registry.receipt(name, version)
 
 
 @router.post(
@@ -94,6 +108,7 @@ def _version(version: Version, production: schemas.ProductionEntry | None) -> sc
         licence=card["licence"],
         data=card["data"],
         metrics=version.metrics,
+        has_receipt=version.receipt is not None,
         job=version.job_id,
         created_at=shown(version.created_at),
     )

@@ -20,6 +20,7 @@ class VersionEntry(BaseModel):
     licence: str
     data: list[str] = Field(description="what it learnt from")
     metrics: dict[str, Any]
+    has_receipt: bool = Field(description="whether the version came with its receipt")
     job: str | None = Field(description="id of the job that made it")
     created_at: datetime
 

@@ -5,8 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from model.errors import ReceiptUnusable
+from model.files import sha256_of
+from model.receipt import (
+    NOT_MEASURED,
+    CostFacts,
+    Data,
+    FileFacts,
+    Made,
+    Receipt,
+    beside,
+    write_receipt,
+)
 from worker.artifacts import ArtifactStore
-from worker.errors import ModelNotFound, NameInvalid, VersionNotFound
+from worker.errors import ModelNotFound, NameInvalid, ReceiptNotFound, VersionNotFound
 from worker.registry import Registry
 from worker.store import Database, JobStore, State
 
@@ -160,3 +172,49 @@ def test_a_name_that_would_be_misread_is_refused(registry: Registry, onnx: Path,
     """`name:version` is how people ask; a slash would be a folder."""
     with pytest.raises(NameInvalid, match="cannot name a model: accepted are"):
         add(registry, name, onnx)
+
+
+def receipt_of(onnx: Path) -> Receipt:
+    """What can be said of a file that holds nothing."""
+    return Receipt(
+        name="gym",
+        branch="a",
+        run="run",
+        file=FileFacts(sha256=sha256_of(onnx), bytes=onnx.stat().st_size, opset=18, numbers=0),
+        cost=CostFacts(crop_px=(64, 64), parameters=0, macs=0),
+        gain=NOT_MEASURED,
+        parity=NOT_MEASURED,
+        accuracy=NOT_MEASURED,
+        calibration=NOT_MEASURED,
+        latency=NOT_MEASURED,
+        data=Data(train=(), valid=()),
+        licences=(),
+        config=None,
+        made=Made(
+            at="2026-01-01T00:00:00+00:00", code=None, command=None, python=None, packages=None
+        ),
+    )
+
+
+def test_a_version_carries_the_receipt_that_lay_beside_its_file(
+    registry: Registry, onnx: Path
+) -> None:
+    """A gate may read it; a file that came without says so."""
+    add(registry, "gym", onnx)
+    receipt = receipt_of(onnx)
+    write_receipt(beside(onnx), receipt)
+    add(registry, "gym", onnx)
+
+    assert registry.receipt("gym", 2) == receipt.model_dump(mode="json")
+    with pytest.raises(ReceiptNotFound, match="version 1 of model 'gym' came without"):
+        registry.receipt("gym", 1)
+
+
+def test_the_receipt_of_another_file_is_refused(registry: Registry, onnx: Path) -> None:
+    """Its figures would be believed of a student that never had them."""
+    write_receipt(beside(onnx), receipt_of(onnx))
+    onnx.write_bytes(b"other weights")
+
+    with pytest.raises(ReceiptUnusable, match=r"of another file than student\.onnx"):
+        add(registry, "gym", onnx)
+    assert registry.models() == []

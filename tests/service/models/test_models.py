@@ -1,10 +1,14 @@
 """/models: what there is, who promoted it, and refusals that change nothing."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from fastapi.testclient import TestClient
 
+from model.appraisal import appraise
+from model.receipt import Receipt, beside, read_receipt, write_receipt
 from service.settings import ServiceSettings
+from worker.registry import read_card
 from worker.stores import open_stores
 
 
@@ -52,6 +56,9 @@ def test_what_does_not_exist_cannot_be_promoted(client: TestClient) -> None:
         ("POST", "/models/glow/versions/-1/promote"): "version-unknown",
         ("POST", "/models/glow/versions/99999999999999999999/promote"): "version-unknown",
         ("GET", "/models/nobody"): "model-unknown",
+        ("GET", "/models/nobody/versions/1/receipt"): "model-unknown",
+        ("GET", "/models/glow/versions/99/receipt"): "version-unknown",
+        ("GET", "/models/glow/versions/1/receipt"): "receipt-unknown",
         ("GET", "/models/a:b"): "model-unknown",
     }
 
@@ -86,3 +93,22 @@ def test_a_version_that_cannot_run_is_refused_and_nothing_changes(
     assert str(with_student.home) not in response.text
     assert client.get("/models/glow").json()["promotions"] == before
     assert client.get("/readyz").json()["model"]["version"] == 1
+
+
+def test_a_version_s_receipt_is_served_as_it_was_written(
+    client: TestClient, with_student: ServiceSettings, brightest: Path, tmp_path: Path
+) -> None:
+    """Evidence for whoever thinks of promoting it."""
+    file = tmp_path / "seen.onnx"
+    file.write_bytes(brightest.read_bytes())
+    write_receipt(beside(file), appraise(file, []))
+    stores = open_stores(with_student)
+    version = stores.registry.add_version("seen", file, read_card(file), {}).version
+    stores.close()
+
+    served = client.get(f"/models/seen/versions/{version}/receipt")
+
+    assert served.status_code == 200
+    assert Receipt.model_validate(served.json()) == read_receipt(beside(file))
+    assert client.get("/models/seen").json()["versions"][0]["has_receipt"]
+    assert not client.get("/models/glow").json()["versions"][-1]["has_receipt"]

@@ -61,7 +61,15 @@ def test_a_distillation_succeeds_with_metrics_and_artifacts(stores: Stores, dist
     assert set(metrics["best"]) == {"branch", "epoch", "metric", "score"}
     names = {a.name for a in stores.jobs.artifacts(distilled.id)}
     best = metrics["best"]["branch"]
-    assert names >= {f"{best}.onnx", "curves.png", "predictions.png", "metrics.json", "log.txt"}
+    assert names >= {
+        f"{best}.onnx",
+        f"{best}.receipt.json",
+        "best.pt",
+        "curves.png",
+        "predictions.png",
+        "metrics.json",
+        "log.txt",
+    }
 
 
 def test_a_distillation_registers_its_best_branch(stores: Stores, distilled: Job) -> None:
@@ -74,6 +82,8 @@ def test_a_distillation_registers_its_best_branch(stores: Stores, distilled: Job
     assert stores.registry.promotions() == []
     path = stores.registry.open_local("small", 1)
     assert Predictor(path).card.run == distilled.id
+    receipt = stores.registry.receipt("small", 1)
+    assert (receipt["run"], receipt["file"]["sha256"]) == (distilled.id, version.sha256)
 
 
 def test_no_artifact_of_a_distillation_tells_a_path_of_the_server(
