@@ -92,6 +92,29 @@ def test_seeds_that_disagree_widen_the_interval():
     assert _width(bootstrap.mean(jumping[1:2])) < 2 * _width(bootstrap.mean(steady))
 
 
+def test_two_seeds_that_disagree_promise_next_to_nothing():
+    """Student's t of one degree of freedom: 12.7 standard errors of half their distance."""
+    steady = np.tile([[4], [6]], (1, 500))  # of 14 joints; all people alike
+
+    found = PairedBootstrap(np.full(500, JOINTS)).difference(steady, steady[[0, 0]])
+
+    apart = 100 * 2 / JOINTS
+    assert found.value == pytest.approx(apart / 2)
+    assert found.high - found.value == pytest.approx(12.706 * apart / 2, rel=1e-3)
+
+
+def test_what_people_and_seeds_make_together_is_counted_once():
+    """Where every joint is a coin, four seeds are four times as many coins, and little else."""
+    rng = np.random.default_rng(4)
+    bootstrap = PairedBootstrap(np.full(80, JOINTS))
+
+    def width(S: int) -> float:
+        of_many = [_width(bootstrap.mean(rng.binomial(JOINTS, 0.5, (S, 80)))) for _ in range(60)]
+        return float(np.median(of_many))
+
+    assert width(4) < 0.72 * width(1)  # counted twice it is 0.80
+
+
 @pytest.mark.parametrize(
     ("S", "seed_effect", "low", "high"),
     [(1, 0.0, 0.9, 0.99), (2, 0.0, 0.9, 1.0), (3, 0.005, 0.9, 1.0), (5, 0.03, 0.9, 0.99)],

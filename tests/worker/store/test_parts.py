@@ -64,6 +64,9 @@ def test_it_is_announced_and_claimed_when_the_last_part_has_ended(
     finish(jobs, parts[0])
     fail(jobs, parts[1])
     claim = jobs.claim(parts[2], "a")
+    assert job_id not in jobs.unannounced()  # nor is one that a worker holds
+    with pytest.raises(ClaimRefused):
+        jobs.claim(job_id, "b")
     jobs.release(claim, "its worker ends")  # back in the queue is not ended
     assert job_id not in jobs.unannounced()
     assert jobs.waiting([job_id]) == {job_id: Waiting(open=1, parts=3)}
