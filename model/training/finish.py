@@ -3,6 +3,7 @@
 Everything is made again from `best.pt` when a run that was killed here is resumed.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from model.predictor import Card, Predictor
 from model.receipt import beside, read_receipt, with_latency, write_receipt
 from model.skeletons import Skeleton
 from model.training.begin import BEST
+from model.training.devices import device_name
 from model.training.events import EventLog
 from model.training.progress import Progress
 from model.training.ship import Examined, examine, ship
@@ -54,6 +56,7 @@ def finish(
             "metric": evaluation.metric,
             "score": progress.best_score,
         },
+        "training": {**asdict(progress.spent), "device": device_name(device)},
         "valid": {set_.exam.labelled.name: set_.result for set_ in examined},
         "students": {},
     }

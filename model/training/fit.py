@@ -43,7 +43,7 @@ class Fit:
             report=lambda values: log.write("progress", **values),
             checkpoint=self._save,
             group=group,
-            name=lambda row: people.people[row].image.name,
+            name=lambda row: people.people[row].photograph.name,
         )
         self._began = time.monotonic() - session.progress.run_s
 
@@ -76,7 +76,7 @@ class Fit:
             "started",
             device=str(session.device),
             devices=self.group.size,
-            amp=str(session.amp_dtype).removeprefix("torch."),
+            amp=session.progress.amp,
             epoch=len(session.progress.history),
             epochs=self.training.epochs,
             steps_per_epoch=self.loop.steps_per_epoch,

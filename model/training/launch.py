@@ -111,7 +111,7 @@ def _rank(order: Order, folder: Path, halt: Event) -> Any:
             resume=order.resume,
             stop=lambda: bool(asked) or halt.is_set(),
             device=order.device,
-            cache=order.cache,
+            cache=order.cache or folder / "packs",  # cut out once, for all
         )
     except Exception as error:
         _leave(error, folder)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from model.data.feed import Feed
 from model.data.packing import Pack
-from model.errors import TrainingDiverged
+from model.errors import ConfigError, Fault, TrainingDiverged
 from model.training.clock import Clock, Spent
 from model.training.group import ALONE, Group
 from model.training.progress import add_parts, mean_parts
@@ -41,11 +41,14 @@ class Loop:
         name: Callable[[int], str] = str,
     ) -> None:
         """stop: asked before every step; one process of the group that says so stops all.
-        name: of the person in a row of the pack, for messages."""
+        name: of the person in a row of the pack, for messages. Raises ConfigError."""
         config = session.config
         self.session, self.people, self.group = session, people, group
         self.stop, self.report, self.checkpoint, self.name = stop, report, checkpoint, name
         self.batch_size = min(config.training.batch_size, len(people))
+        if self.batch_size < group.size:
+            fault = f"{group.size} are to share {self.batch_size} people a step"
+            raise ConfigError([Fault("training.devices", fault, f"1 … {self.batch_size}")])
         self.steps_per_epoch = len(people) // self.batch_size
         self.steps = self.steps_per_epoch * config.training.epochs
         self.step = Step(session, group)

@@ -20,7 +20,7 @@ MANIFEST: Final = "manifest.json"
 
 def describe(session: Session, run_dir: Path, people: Mixture, valid: Mixture) -> None:
     """config.yaml and manifest.json: enough to do it again."""
-    config = session.config
+    config = session.given
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     with replaced(run_dir / "config.yaml") as file:
         file.write(text.encode())

@@ -14,7 +14,7 @@ from model.geometry import STRIDE
 from model.network import MultiBranch
 from model.network.cost import Cost, learner_cost, student_cost
 from model.schemes import build_scheme
-from model.training.precision import amp_dtype
+from model.training.precision import DTYPES, precision
 
 PROBED = 8
 """People at once that memory is told for where the batch size is left to the device."""
@@ -86,7 +86,7 @@ def plan(config: Config, device: torch.device) -> Plan:
         whole=learner_cost(network, scheme, crop_px),
         branches={name: student_cost(network, i, crop_px) for i, name in enumerate(network.names)},
         at_once=at_once,
-        memory=memory_of(config, len(skeleton), at_once, amp_dtype(training.amp, device)),
+        memory=memory_of(config, len(skeleton), at_once, DTYPES[precision(config, device)]),
         train=people,
         valid=counts["valid"],
         steps_per_epoch=per_epoch,

@@ -14,6 +14,9 @@ class Progress:
     data: str = ""  # fingerprint of what is learnt from
     valid: str = ""  # and of what is judged on
     teacher: str = ""  # sha256 of the weights of another run that teaches
+    amp: str = "fp32"  # the precision of `model.training.precision` that was chosen
+    batch_size: int = 0  # where the configuration leaves it to the device
+    epochs: int = 0  # where the time of the device limits them
     init: dict[str, Any] = field(default_factory=dict)  # the weights that the run began with
     step: int = 0
     best_score: float | None = None

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import torch
 
 from model.config import Config
-from model.data.mixture import open_mixture, skeleton_of
-from model.data.packing import Pack, pack
+from model.data.mixture import Mixture, open_mixture, skeleton_of
+from model.data.packing import Pack, blurred, pack
 from model.errors import CheckpointUnusable, ConfigError, Fault
 from model.training.begin import BEST, LAST
 from model.training.events import EVENTS, EventLog, Listener, Silence
@@ -26,6 +26,7 @@ from model.training.manifest import describe
 from model.training.people import open_people
 from model.training.processes import joined, under_torchrun
 from model.training.session import Session
+from model.training.sizing import settle
 from model.training.trackers import tracked
 from model.training.validation import Valid
 
@@ -97,21 +98,14 @@ def _train(
     if people.weighing is not None:
         weighed = ", ".join(people.weighing.sets)
         log.write("log", level="info", message=f"labels are weighed of {weighed}")
-    log.write("log", level="info", message=f"cutting out {len(people.people)} people")
-
-    def packed() -> Pack:
-        return pack(
-            people.people,
-            config.data.crop_px,
-            config.data.padding,
-            fingerprint=people.fingerprint,
-            cache=cache,
-        )
-
+    packed = _cut_out(people, config, cache, group, log)
+    notes = [*session.notes, *settle(session, packed, group)]
+    for note in notes:
+        log.write("log", level="info", message=note)
     fit = Fit(
         session,
         people,
-        packed() if cache is None else group.in_turn(packed),
+        packed,
         Valid(judged_on, config, group),
         run_dir=run_dir,
         log=log,
@@ -128,6 +122,28 @@ def _train(
     metrics = finish(run_dir, session.progress, device, log)
     log.write("finished", metrics=metrics)
     return Outcome("finished", metrics)
+
+
+def _cut_out(
+    people: Mixture, config: Config, cache: Path | None, group: Group, log: EventLog
+) -> Pack:
+    """Everybody to learn from; on one machine the first process cuts them out for the others."""
+    data = config.data
+    log.write("log", level="info", message=f"cutting out {len(people.people)} people")
+    if told := blurred(people.people, data.crop_px, data.padding):
+        log.write("log", level="warning", message=told)
+
+    def packed() -> Pack:
+        return pack(
+            people.people,
+            data.crop_px,
+            data.padding,
+            fingerprint=people.fingerprint,
+            cache=cache,
+            mode=config.training.cache,
+        )
+
+    return packed() if cache is None else group.in_turn(packed)
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from model.network import MultiBranch
 from model.schemes import build_scheme
 from model.skeletons import Skeleton
 from model.training.checkpoints import config_of, fill, read_checkpoint, write_checkpoint
+from model.training.compiling import compile_in_place
 from model.training.ema import Average
 from model.training.group import ALONE, Group
 from model.training.learner import Learner
-from model.training.precision import amp_dtype
+from model.training.precision import DTYPES, precision
 from model.training.progress import Progress
 from model.training.teacher import open_teacher
 
@@ -30,7 +31,9 @@ class Session:
     """A training in memory."""
 
     def __init__(self, config: Config, skeleton: Skeleton, device: torch.device) -> None:
-        self.config, self.skeleton, self.device = config, skeleton, device
+        self.given = config
+        self.config = config  # with what `settle` chose
+        self.skeleton, self.device = skeleton, device
         seed = config.training.seed
         network = MultiBranch.build(config.network, len(skeleton), seed)
         with torch.random.fork_rng(devices=[]):
@@ -42,16 +45,19 @@ class Session:
         decay = config.training.ema_decay
         self.average = Average(learner, decay) if decay else None
         self.teacher = open_teacher(config, skeleton, learner.scheme.teacher, self.judged, device)
+        self.notes: list[str] = []
+        """What the log should say of how it was made."""
+        if config.training.compile and (note := compile_in_place(network, device)):
+            self.notes.append(note)
         optim = config.optim
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optim.optimizer]
         self.optimizer = kind(
             learner.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, fused=True
         )
-        self.amp_dtype = amp_dtype(config.training.amp, device)
-        self.scaler = torch.amp.GradScaler(
-            device.type, enabled=self.amp_dtype is torch.float16 and device.type == "cuda"
+        self.progress = Progress(
+            teacher=self.teacher.sha256 if self.teacher else "", amp=precision(config, device)
         )
-        self.progress = Progress(teacher=self.teacher.sha256 if self.teacher else "")
+        self.scaler = self._new_scaler()
 
     @property
     def judged(self) -> Learner:
@@ -59,13 +65,19 @@ class Session:
         return self.average.module if self.average else self.learner
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """Mixed precision where the device multiplies it in hardware."""
-        return torch.autocast(self.device.type, self.amp_dtype, enabled=self.amp_dtype is not None)
+        """Mixed precision where the device is faster with it."""
+        dtype = DTYPES[self.progress.amp]
+        return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
+
+    def _new_scaler(self) -> torch.amp.GradScaler:
+        """Of losses whose gradients float16 would round to nothing."""
+        scales = self.progress.amp == "fp16" and self.device.type == "cuda"
+        return torch.amp.GradScaler(self.device.type, enabled=scales)
 
     def save(self, path: Path) -> None:
         """A complete checkpoint; the file is whole or not there."""
         state = {
-            "config": self.config.model_dump(mode="json"),
+            "config": self.given.model_dump(mode="json"),
             "skeleton": self.skeleton.describe(),
             "progress": asdict(self.progress),
             "learner": self.learner.state_dict(),
@@ -91,29 +103,48 @@ class Session:
         Raises CheckpointUnusable.
         """
         state = group.same(lambda: read_checkpoint(path))
-        if differing := _differing(config_of(state, path), self.config):
+        if differing := _differing(config_of(state, path), self.given):
             raise CheckpointUnusable(
                 f"{path.name} is of another configuration: {', '.join(differing)}"
             )
         try:
+            progress = Progress.from_saved(state["progress"])
+            self._refuse_changed(progress)
             fill(self.learner, state["learner"], path)
             if self.average:
                 fill(self.average.module, state["average"], path)
             self.optimizer.load_state_dict(state["optimizer"])
+            self.progress = progress  # its precision as well, whatever would be measured today
+            self.scaler = self._new_scaler()
             self.scaler.load_state_dict(state["scaler"])
-            progress = Progress.from_saved(state["progress"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointUnusable(f"{path.name} does not hold a whole training") from error
+        self.settle()
+
+    def settle(self, *, batch_size: int = 0, epochs: int = 0) -> None:
+        """What the configuration leaves to the device, chosen now or, by default, long ago.
+
+        It holds for the rest of the run, whose steps and schedules follow from it.
+        """
+        progress = self.progress
+        progress.batch_size = batch_size or progress.batch_size
+        progress.epochs = epochs or progress.epochs
+        chosen = {"batch_size": progress.batch_size, "epochs": progress.epochs}
+        training = self.given.training.model_copy(
+            update={name: value for name, value in chosen.items() if value}
+        )
+        self.config = self.given.model_copy(update={"training": training})
+
+    def _refuse_changed(self, saved: Progress) -> None:
         for what, before, now in (
-            ("training data", progress.data, self.progress.data),
-            ("validation data", progress.valid, self.progress.valid),
-            ("teacher", progress.teacher, self.progress.teacher),
+            ("training data", saved.data, self.progress.data),
+            ("validation data", saved.valid, self.progress.valid),
+            ("teacher", saved.teacher, self.progress.teacher),
         ):
             if before != now:
                 raise CheckpointUnusable(
                     f"the {what} changed since the run began: a resumed run would be of neither"
                 )
-        self.progress = progress
 
 
 _OF_THE_WAY: Final = (

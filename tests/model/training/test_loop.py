@@ -9,9 +9,10 @@ import torch
 from model.config import Config
 from model.data.mixture import open_mixture
 from model.data.packing import Pack, exact_crops, pack
-from model.errors import TrainingDiverged
+from model.errors import ConfigError, TrainingDiverged
 from model.evaluation import measure, on_images, summary
 from model.skeletons import MPII16
+from model.training.group import Group
 from model.training.judge import keypoints
 from model.training.loop import Loop
 from model.training.schedules import ramp_up
@@ -72,6 +73,22 @@ def test_fewer_people_than_a_batch_are_one_batch(make_config, people: Pack):
     loop = make_loop(make_config("training.batch_size=64"), people)
 
     assert (loop.batch_size, loop.steps_per_epoch) == (11, 1)
+
+
+def test_a_person_a_device_is_the_least(make_config, people: Pack):
+    """A process without anybody would have nothing to add, and nothing to normalise by."""
+    many = Group()
+    many.size = 5
+
+    with pytest.raises(ConfigError, match=r"5 are to share 4 people a step; accepted: 1 … 4"):
+        Loop(
+            Session(make_config(), MPII16, torch.device("cpu")),
+            people,
+            stop=lambda: False,
+            report=lambda _: None,
+            checkpoint=lambda: None,
+            group=many,
+        )
 
 
 def test_an_epochs_entry_has_the_means_of_its_steps(make_config, people: Pack):

@@ -189,6 +189,18 @@ def test_the_metrics_are_told_written_and_returned_alike(finished_run):
     assert finished_run.outcome.state == "finished"
 
 
+def test_the_metrics_tell_what_the_training_took(finished_run):
+    """Of steps alone, so that schemes can be compared by it; judging and exporting are no part."""
+    spent = finished_run.outcome.metrics["training"]
+    epochs = [event for event in finished_run.events if event["kind"] == "epoch"]
+
+    assert spent["images"] == 6 * 25 * 16
+    assert spent["seconds"] == pytest.approx(sum(e["seconds"] for e in epochs), abs=0.01)
+    assert spent["data_s"] == pytest.approx(sum(e["data_s"] for e in epochs), abs=0.01)
+    assert spent["cpu_seconds"] > 0
+    assert spent["device"].startswith("cpu, ")
+
+
 def test_the_best_is_the_best_branch_of_the_best_epoch(finished_run):
     """A branch, never the ensemble: that is not deployed."""
     epochs = [e for e in finished_run.events if e["kind"] == "epoch"]
