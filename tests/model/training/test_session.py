@@ -172,6 +172,59 @@ def test_a_checkpoint_of_another_configuration_names_the_keys(
     assert str(caught.value) == f"last.pt is of another configuration: {named}"
 
 
+def test_weights_of_another_architecture_are_named(make_config, tmp_path: Path):
+    """A file of another version of the code has the same configuration and other layers."""
+    path = tmp_path / "best.pt"
+    session(make_config()).save_judged(path)
+    state = torch.load(path, weights_only=True)
+    weights = state["judged"]
+    weights["network.stem.body.0.0.weight"] = torch.zeros(2, 3, 5, 5)
+    weights["network.branches.0.gate"] = weights.pop("network.branches.0.stacks.0.score.bias")
+    torch.save(state, path)
+
+    with pytest.raises(CheckpointUnusable) as caught:
+        load_judged(path, CPU)
+
+    assert str(caught.value) == (
+        "best.pt is of another architecture: network.branches.0.stacks.0.score.bias is missing; "
+        "network.branches.0.gate is unknown here; "
+        "network.stem.body.0.0.weight is [2, 3, 5, 5], here [2, 3, 7, 7]"
+    )
+
+
+def test_of_many_weights_that_do_not_fit_the_first_are_named(make_config, tmp_path: Path):
+    """A thousand names would hide what they have in common."""
+    path = tmp_path / "best.pt"
+    session(make_config()).save_judged(path)
+    state = torch.load(path, weights_only=True)
+    lost = [name for name in state["judged"] if name.startswith("network.stem.")]
+    for name in lost:
+        del state["judged"][name]
+    torch.save(state, path)
+
+    with pytest.raises(CheckpointUnusable, match=rf"is missing and {len(lost) - 3} more$"):
+        load_judged(path, CPU)
+
+
+@pytest.mark.parametrize("who", ["learner", "average", "judged again"])
+def test_every_copy_of_the_network_lies_in_memory_as_it_is_fastest(
+    make_config, tmp_path: Path, who: str
+):
+    """Channels last, in which convolutions of a CPU and of CUDA need no reordering."""
+    ours = session(make_config())
+    assert ours.average is not None
+    ours.save_judged(tmp_path / "best.pt")
+    learner = {
+        "learner": ours.learner,
+        "average": ours.average.module,
+        "judged again": load_judged(tmp_path / "best.pt", CPU)[2],
+    }[who]
+
+    kernels = [p for p in learner.parameters() if p.dim() == 4 and min(p.shape[1:]) > 1]
+    assert kernels
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+
+
 def test_more_epochs_devices_and_another_name_are_no_other_configuration(make_config, saved: Path):
     """None changes what the next step does."""
     longer = ("training.epochs=50", "training.max_hours=3", "training.checkpoint_s=9")
