@@ -129,8 +129,7 @@ def _cell_entry(
     return entry | {
         "epochs": len(run.history),
         "best_epoch": run.best_epoch,
-        "seconds": round(run.seconds, 1),
-        "images_per_s": round(run.images_per_s, 1),
+        "training": dict(run.training),
         "curve": [
             [e["epoch"], max(scores[metric] for scores in e["branches"].values())]
             for e in run.history
@@ -153,7 +152,6 @@ def _costs(line: Line) -> dict[str, Any]:
         "branches": {str(seed): one.branch for seed, one in runs.items()},
         "selection": round(line.selection, 3),
         "epochs": round(float(np.mean([len(one.trained.history) for one in runs.values()])), 1),
-        "train_s": round(float(np.mean([one.trained.seconds for one in runs.values()])), 1),
         "sets": {},
     }
 
@@ -171,16 +169,20 @@ def _add_latencies(
 
 def _add_ratios(entries: Sequence[dict[str, Any]], lines: Sequence[Line]) -> None:
     """How many times as long as the student alone a line trained, over the seeds of both."""
-    for entry, line in zip(entries, lines, strict=True):
+    took = [
+        {seed: s for seed, one in line.deployed.items() if (s := one.trained.device_s)}
+        for line in lines
+    ]
+    for entry, line, ours in zip(entries, lines, took, strict=True):
         alone = line if line.row == ALONE else rival(lines, line, ALONE)
-        entry["train_ratio"] = None
-        if alone is None:
-            continue
-        both = sorted(set(line.deployed) & set(alone.deployed))
-        theirs = sum(alone.deployed[seed].trained.seconds for seed in both)
-        if theirs:
-            ours = sum(line.deployed[seed].trained.seconds for seed in both)
-            entry["train_ratio"] = round(ours / theirs, 3)
+        theirs = took[lines.index(alone)] if alone else {}
+        both = sorted(set(ours) & set(theirs))
+        entry["train_s"] = round(float(np.mean(list(ours.values()))), 1) if ours else None
+        entry["train_ratio"] = (
+            round(sum(ours[seed] for seed in both) / sum(theirs[seed] for seed in both), 3)
+            if both
+            else None
+        )
 
 
 def _add_scores(

@@ -15,6 +15,8 @@ def markdown(found: Mapping[str, Any]) -> str:
         rows = zip(*columns.values(), strict=True)
         parts += [heading(protocol, set_)]
         parts += ["\n".join([_line(list(columns)), _rule(len(columns)), *map(_line, rows)])]
+        if any("†" in cell for column in columns.values() for cell in column):
+            parts += ["† One seed is there: the interval is of people alone."]
         if set_["on_photographs_learnt_from"]:
             parts += [
                 f"{set_['on_photographs_learnt_from']} of these people are on photographs of which "
@@ -30,15 +32,19 @@ def heading(protocol: Mapping[str, Any], set_: Mapping[str, Any]) -> str:
 
 
 def columns_of(found: Mapping[str, Any], name: str) -> dict[str, list[str]]:
-    """A set's table by column; differences that leave zero out are bold (`**…**`)."""
+    """A set's table by column.
+
+    Differences that leave zero out are bold (`**…**`), but not those of one seed, which say nothing
+    of others; where more were asked for they are marked `†`.
+    """
     reference, lines = found["protocol"]["reference"], found["lines"]
     scores = [line["sets"][name] for line in lines]
     columns = {
         "scheme": [" ".join(filter(None, (line["row"], line["layout"]))) for line in lines],
         "student": [line["student"] for line in lines],
-        "mean (95 %)": [_with_interval(score) for score in scores],
-        f"to {reference} (95 %)": [_difference(score["to_reference"]) for score in scores],
-        "to alone (95 %)": [_difference(score["to_alone"]) for score in scores],
+        "mean (95 %)": [_with_interval(score, _few(score, found)) for score in scores],
+        f"to {reference} (95 %)": [_difference(score["to_reference"], found) for score in scores],
+        "to alone (95 %)": [_difference(score["to_alone"], found) for score in scores],
         "seeds": [", ".join(f"{v:.1f}" for v in score["seeds"].values()) for score in scores],
     }
     for group in scores[0]["groups"]:
@@ -82,8 +88,8 @@ def _reading(protocol: Mapping[str, Any]) -> str:
     flip = "with" if protocol["flip_test"] else "without"
     return (
         f"Percent of joints, {flip} flip test; differences in points, in bold where the interval "
-        f"leaves zero out. {spread} Latency: {protocol['latency']}. Training: seconds in steps "
-        "over those of the same student trained alone."
+        f"leaves zero out. {spread} Latency: {protocol['latency']}. Training: the device's seconds "
+        "in steps over those of the same student trained alone."
     )
 
 
@@ -114,17 +120,23 @@ def _rule(columns: int) -> str:
     return "|---|" + "---:|" * (columns - 1)
 
 
-def _with_interval(estimate: Mapping[str, Any]) -> str:
+def _few(estimate: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """The mark of one seed where the comparison has more."""
+    return "†" if len(estimate["seeds"]) == 1 < len(found["protocol"]["seeds"]) else ""
+
+
+def _with_interval(estimate: Mapping[str, Any], mark: str) -> str:
     low, high = estimate["interval"]
-    return f"{estimate['value']:.1f} ({low:.1f} … {high:.1f})"
+    return f"{estimate['value']:.1f} ({low:.1f} … {high:.1f}){mark}"
 
 
-def _difference(estimate: Mapping[str, Any] | None) -> str:
+def _difference(estimate: Mapping[str, Any] | None, found: Mapping[str, Any]) -> str:
     if estimate is None:
         return _NOTHING
     low, high = estimate["interval"]
-    text = f"{estimate['value']:+.1f} ({low:+.1f} … {high:+.1f})"
-    return f"**{text}**" if low > 0 or high < 0 else text
+    text = f"{estimate['value']:+.1f} ({low:+.1f} … {high:+.1f}){_few(estimate, found)}"
+    clear = (low > 0 or high < 0) and len(estimate["seeds"]) > 1
+    return f"**{text}**" if clear else text
 
 
 def _shown(value: float | None, form: str) -> str:

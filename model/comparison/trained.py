@@ -16,13 +16,15 @@ class Trained:
 
     students: the exported file of each branch. receipts: what stands beside it, if anything.
     history: an entry an epoch, as the run's events tell them. best_epoch: whose weights the
-    students have; it was chosen on the selection people.
+    students have; it was chosen on the selection people. training: what its steps took, as
+    `model.training.clock` has it, and on which device; empty where an older program trained.
     """
 
     students: Mapping[str, Path]
     receipts: Mapping[str, Receipt]
     history: Sequence[dict[str, Any]]
     best_epoch: int
+    training: Mapping[str, Any]
 
     def selection(self, branch: str, metric: str) -> float:
         """The branch's score on the selection people, with the weights that it is exported with."""
@@ -37,16 +39,16 @@ class Trained:
         return next(entry for entry in self.history if entry["epoch"] == self.best_epoch)
 
     @property
-    def seconds(self) -> float:
-        """Spent in training steps; not in cutting out, judging and exporting."""
-        return float(sum(entry["seconds"] for entry in self.history))
+    def device_s(self) -> float | None:
+        """Seconds that the device spent on training steps; None where nobody noted them.
 
-    @property
-    def images_per_s(self) -> float:
-        """Of all training steps; it differs from the epochs' mean where the machine was busy."""
-        parts = [entry["seconds"] for entry in self.history]
-        images = sum(e["images_per_s"] * e["seconds"] for e in self.history)
-        return float(images / max(sum(parts), 1e-9))
+        Of a CPU its own seconds, which other programs beside do not lengthen; else those on the
+        wall.
+        """
+        if not self.training:
+            return None
+        of_cpu = str(self.training["device"]).startswith("cpu")
+        return float(self.training["cpu_seconds" if of_cpu else "seconds"])
 
 
 def read_run(folder: Path) -> Trained:
@@ -79,6 +81,7 @@ def trained_of(
         },
         history=history,
         best_epoch=int(metrics["best"]["epoch"]),
+        training=metrics.get("training", {}),
     )
 
 

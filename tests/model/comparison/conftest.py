@@ -14,12 +14,6 @@ from model.comparison.trained import Trained, read_run
 Made = tuple[CompareConfig, list[Cell], dict[str, Trained]]
 
 
-def entry(epoch: int, scores: dict[str, float], seconds: float = 1.0) -> dict[str, Any]:
-    """What a run tells of an epoch."""
-    branches = {name: {"pck@0.2": score} for name, score in scores.items()}
-    return {"epoch": epoch, "branches": branches, "seconds": seconds, "images_per_s": 10.0}
-
-
 @pytest.fixture(scope="session")
 def made(finished_run) -> Made:
     """none and okdhp, two seeds; every run, also those alone, has left the same students."""
@@ -44,11 +38,14 @@ def gathered(made: Made) -> dict[str, Any]:
 
 @pytest.fixture
 def trained() -> Callable[..., Trained]:
-    """A run as it is told, without files: scores of each epoch by branch, best epoch, seconds."""
+    """A run as it is told, without files: scores of each epoch by branch, best epoch, time."""
 
-    def make(*epochs: dict[str, float], best: int = 1, seconds: float = 1.0) -> Trained:
-        history = [entry(i, scores, seconds) for i, scores in enumerate(epochs, 1)]
+    def make(*epochs: dict[str, float], best: int = 1, **training: Any) -> Trained:
+        history = [
+            {"epoch": i, "branches": {name: {"pck@0.2": score} for name, score in scores.items()}}
+            for i, scores in enumerate(epochs, 1)
+        ]
         students = {branch: Path(f"{branch}.onnx") for branch in epochs[0]}
-        return Trained(students, {}, history, best)
+        return Trained(students, {}, history, best, training)
 
     return make

@@ -122,9 +122,14 @@ def test_an_epoch_that_ran_again_counts_once(trained: Train):
     assert [(e["epoch"], e["seconds"]) for e in epochs_of(events)] == [(1, 5), (2, 7)]
 
 
-def test_training_time_is_that_of_all_epochs(trained: Train):
-    """And images a second are of all of them, the slow ones too."""
-    run = trained({"a": 1.0}, {"a": 2.0}, seconds=2.5)
-
-    assert run.seconds == 5.0
-    assert run.images_per_s == pytest.approx(10.0)
+@pytest.mark.parametrize(
+    ("training", "seconds"),
+    [
+        ({"device": "cpu, 1 threads", "seconds": 9.0, "cpu_seconds": 4.0}, 4.0),
+        ({"device": "NVIDIA H100", "seconds": 9.0, "cpu_seconds": 4.0}, 9.0),
+        ({}, None),
+    ],
+)
+def test_training_time_is_the_device_s_own(trained: Train, training: dict, seconds: float | None):
+    """On a CPU that others use too a clock on the wall told three times as much."""
+    assert trained({"a": 1.0}, **training).device_s == seconds

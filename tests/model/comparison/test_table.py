@@ -52,6 +52,19 @@ def test_with_equal_time_the_epochs_are_shown(gathered):
     assert "for 2.5 minutes of the device" in markdown(found)
 
 
+def test_a_difference_of_one_seed_is_never_bold(gathered):
+    """Half a comparison would tell of gains that the next seed takes back."""
+    found = copy.deepcopy(gathered)
+    scores = found["lines"][-1]["sets"][SET]
+    scores["to_alone"] = {"value": 2.0, "interval": [0.3, 3.8], "seeds": [0]}
+
+    assert columns_of(found, SET)["to alone (95 %)"][-1] == "+2.0 (+0.3 … +3.8)†"
+    assert "† One seed is there" in markdown(found)
+    assert "†" not in markdown(gathered)
+    found["protocol"]["seeds"] = [0]  # then it is said once for all
+    assert columns_of(found, SET)["to alone (95 %)"][-1] == "+2.0 (+0.3 … +3.8)"
+
+
 def test_one_seed_is_called_what_it_is(gathered):
     """Its interval says nothing of other seeds."""
     found = copy.deepcopy(gathered)

@@ -127,6 +127,10 @@ def test_the_winner_alone_is_registered(stores: Stores, compared: Job) -> None:
     assert compared.result is not None
     card = Predictor(stores.registry.open_local("small", 1)).card
     assert card.branch == compared.result["winner"]["branch"]
+    gain = stores.registry.receipt("small", 1)["gain"]
+    assert gain["source"] == f"comparison, job {compared.id}"
+    assert gain["against"] in ("alone", "none")
+    assert gain["data"] == "synthetic of seed 3"
 
 
 def test_no_artifact_of_a_comparison_tells_a_path_of_the_server(
