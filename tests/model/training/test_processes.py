@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from model.errors import ConfigError
+from model.training.processes import joined, pick_own_device
+
 ROOT = Path(__file__).parents[3]
 RANKS = Path(__file__).with_name("ranks.py")
 
@@ -101,3 +104,30 @@ def test_going_on_in_other_processes_is_the_same_training(ranks: list[dict[str, 
         if way in rank:
             assert_near(rank[way]["weights"], alone["weights"], 1e-6)
     assert ranks[0]["2 → 2"]["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+
+
+def test_torchruns_number_of_processes_must_be_the_asked_for(
+    make_config, monkeypatch: pytest.MonkeyPatch
+):
+    """Or none is asked for: then it is what torchrun started."""
+    for name, value in {"RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+
+    with (
+        pytest.raises(ConfigError) as caught,
+        joined(make_config("training.devices=3"), "cpu"),
+    ):
+        pass
+
+    assert str(caught.value) == (
+        "training.devices: asks for 3, but torchrun started 2 processes; "
+        "accepted: 2, or 1 to take what is there"
+    )
+
+
+def test_several_processes_do_not_share_one_named_device():
+    """`cpu:0` stands in for `cuda:0`, which a machine without one refuses first."""
+    with pytest.raises(ConfigError, match="'cpu:0' is one device, of 2 processes; accepted: auto"):
+        pick_own_device("cpu:0", 1, 2)
+
+    assert pick_own_device("cpu", 1, 2) == torch.device("cpu")
