@@ -128,7 +128,7 @@ def stopped_at_an_epoch(*arguments: object, number: signal.Signals) -> list[str]
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "paper-mpii, tiny"),
+        ([], "paper-mpii, "),
         (["--preset", "tinny"], "did you mean tiny?"),
         (["--preset", "tiny", "training.epoch=3"], "did you mean training.epochs?"),
         (["--preset", "tiny", "training.epochs=0"], "training.epochs: found 0"),
