@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.cli.comparison import as_yaml, comparison_of, keep, named_parts, placed, seeds_of
 from service.cli.options import Home, need_training
 from service.cli.signals import STOPPED, noted_signals
 from service.cli.sources import FORM
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from model.comparison.cells import Cell
     from model.comparison.config import CompareConfig
     from worker.failure import Failure
-
-COMPARISON: Final = "comparison.yaml"
-"""What is compared, as it is kept in the comparison's folder."""
 
 
 class Budget(StrEnum):
@@ -112,26 +110,31 @@ def compare(
     """
     need_training()
     from model.comparison.cells import cells
+    from model.comparison.report import check_apart
 
     options = {
         "schemes": schemes and schemes.split(","),
-        "variants": variants and _named_parts(variants, "--variants"),
-        "layouts": layouts and _named_parts(layouts, "--layouts"),
-        "seeds": seeds and _seeds(seeds),
+        "variants": variants and named_parts(variants, "--variants"),
+        "layouts": layouts and named_parts(layouts, "--layouts"),
+        "seeds": seeds and seeds_of(seeds),
         "budget": budget and budget.value.replace("-", "_"),
         "device_minutes": minutes,
         "alone": alone,
     }
     folder = out or Path("comparisons") / f"{datetime.now():%Y%m%d-%H%M%S}"
-    config = _comparison(
+    asked = comparison_of(
         settings or [], preset, options, (data or [], valid or [], report or []), folder
     )
-    all_cells = cells(config)
+    config, all_cells = placed(asked, cells(asked), home)
     if dry_run:
-        _tell(config, all_cells)
+        _tell(asked, all_cells)
         return
     _refuse_others(all_cells, folder)
-    failures = {} if gather else _train(config, all_cells, folder, workers, device)
+    failures = {}
+    if not gather:
+        check_apart(config.report, all_cells[0].config)
+        keep(asked, folder)
+        failures = _train(all_cells, folder, workers, device)
     found = _gathered(config, all_cells, folder, failures)
     if register is not None:
         _register(folder, register, home)
@@ -139,105 +142,9 @@ def compare(
         sys.exit(1)
 
 
-def _named_parts(path: Path, option: str) -> dict[str, Any]:
-    """A YAML file of names, as of variants and layouts. Raises ConfigError."""
-    from model.config import read_config
-    from model.errors import ConfigError, Fault
-
-    try:
-        return read_config(path)
-    except ConfigError as error:
-        raise ConfigError([Fault(option, str(fault)) for fault in error.faults]) from None
-
-
-def _seeds(text: str) -> int | list[int]:
-    from model.errors import ConfigError, Fault
-
-    try:
-        several = [int(part) for part in text.split(",")]
-    except ValueError:
-        accepted = "a number of seeds, or seeds as 3,4,5"
-        raise ConfigError([Fault("--seeds", f"found {text!r}", accepted)]) from None
-    return several if "," in text else several[0]
-
-
-def _comparison(
-    settings: Sequence[str],
-    preset: str | None,
-    options: Mapping[str, Any],
-    sources: tuple[list[str], list[str], list[str]],
-    folder: Path,
-) -> "CompareConfig":
-    """The comparison of a command line. Raises ConfigError."""
-    from model.comparison.config import load_comparison
-    from model.config import merge, parse_overrides, preset_names, read_config
-    from model.errors import ConfigError, Fault
-    from service.cli.held_out import comparison_sources
-
-    files = [Path(text) for text in settings if "=" not in text]
-    if len(files) + (preset is not None) > 1:
-        raise ConfigError([Fault("configuration", "several were given", "one file or --preset")])
-    if not files and preset is None and (folder / COMPARISON).is_file():
-        files = [folder / COMPARISON]
-    tree: dict[str, Any] = {"config": {"preset": preset}}
-    if files:
-        read = read_config(files[0])
-        tree = read if "config" in read else {"config": read}
-    elif preset is None:
-        accepted = f"a YAML file, or --preset with {', '.join(preset_names())}"
-        raise ConfigError([Fault("configuration", "none was given", accepted)])
-    tree = tree | {key: value for key, value in options.items() if value is not None}
-    data, valid, report = sources
-    if data:
-        parts = comparison_sources(data, valid, report)
-        tree["report"] = parts.pop("report")
-        tree["config"] = merge(tree["config"], {"data": parts})
-    elif valid or report:
-        tree |= _sources_alone(tree["config"], valid, report)
-    overrides = parse_overrides([text for text in settings if "=" in text])
-    tree["config"] = merge(tree["config"], overrides)
-    if "report" not in tree:
-        tree["report"] = _drawn(tree["config"])
-    return load_comparison(tree)
-
-
-def _sources_alone(
-    config: Mapping[str, Any], valid: list[str], report: list[str]
-) -> dict[str, Any]:
-    """What `--valid` and `--report` change where what is learnt from stands in a file."""
-    from model.config import merge
-    from service.cli.sources import narrowed, parse_source
-
-    changed: dict[str, Any] = {}
-    if valid:
-        chosen = [narrowed(parse_source(t, "--valid"), "val", "--valid") for t in valid]
-        parts = {"data": {"valid": [source.model_dump(mode="json") for source in chosen]}}
-        changed["config"] = merge(config, parts)
-    if report:
-        sources = [narrowed(parse_source(t, "--report"), "val", "--report") for t in report]
-        changed["report"] = [source.model_dump(mode="json") for source in sources]
-    return changed
-
-
-def _drawn(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """People for the table where none were named: drawn ones. Raises ConfigError."""
-    from model.config import load_config
-    from model.errors import ConfigError, Fault
-    from service.cli.held_out import drawn_for_table
-
-    found = drawn_for_table(load_config(config).data.valid)
-    if found is None:
-        fault = "nobody was named for the table"
-        raise ConfigError([Fault("report", fault, f"--report {FORM}, or `report` in the file")])
-    return [source.model_dump(mode="json") for source in found]
-
-
 def _tell(config: "CompareConfig", all_cells: Sequence["Cell"]) -> None:
     """What would be done, as YAML that can be given back, and a line a run."""
-    import yaml
-
-    tree = config.model_dump(mode="json")
-    typer.echo(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), nl=False)
+    typer.echo(as_yaml(config), nl=False)
     for cell in all_cells:
         branches = ", ".join(cell.config.network.branch_names)
         typer.echo(
@@ -264,25 +171,13 @@ def _refuse_others(all_cells: Sequence["Cell"], folder: Path) -> None:
 
 
 def _train(
-    config: "CompareConfig",
-    all_cells: Sequence["Cell"],
-    folder: Path,
-    workers: int,
-    device: str,
+    all_cells: Sequence["Cell"], folder: Path, workers: int, device: str
 ) -> dict[str, "Failure"]:
     """Runs what has not finished yet; ends the program when it is told to stop."""
-    import yaml
-
-    from model.comparison.report import check_apart
     from model.comparison.trained import finished
-    from model.files import replaced
     from service.cli.comparing import CompareDisplay
     from worker.local import LocalJob, LocalJobs
 
-    check_apart(config.report, all_cells[0].config)
-    with replaced(folder / COMPARISON) as file:
-        tree = config.model_dump(mode="json")
-        file.write(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode())
     jobs = [
         LocalJob(cell.name, "distill", cell.config.model_dump(mode="json"))
         for cell in all_cells

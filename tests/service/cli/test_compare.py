@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,6 +152,23 @@ def test_variants_layouts_and_budget_come_from_the_command_line_too(tmp_path: Pa
     for cell in ("hot-twins-s3", "alone-s5"):
         assert f"{cell}: " in done.stderr
     assert "device_minutes: 2.0" in done.stdout
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "report"])
+def test_registered_sets_are_known_by_their_names(tmp_path: Path, part: str) -> None:
+    """One that is not there is told before anything is trained, whatever it is for."""
+    tree: dict[str, Any] = {
+        "config": {"preset": "tiny", "data": {}},
+        "schemes": ["none", "okdhp"],
+        "report": [{"format": "synthetic", "people": 20, "seed": 3}],
+    }
+    (tree if part == "report" else tree["config"]["data"])[part] = [{"dataset": "places"}]
+    (tmp_path / "comparison.yaml").write_text(json.dumps(tree))
+
+    done = okdhp(tmp_path / "comparison.yaml", "--home", tmp_path / "home", "--dry-run")
+
+    assert done.returncode == 2
+    assert "there is no data set 'places'" in done.stderr
 
 
 @pytest.mark.parametrize(
