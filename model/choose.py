@@ -12,6 +12,7 @@ from model.data.mixture import open_source
 from model.errors import DatasetError
 from model.evidence import latencies
 from model.files import replaced
+from model.predictor import available
 from model.receipt import Figure, Latency, Receipt, measured, with_latency
 from model.training.ship import examine, ship
 from model.training.trained import open_run
@@ -53,6 +54,7 @@ def options(
     provider: of `model.predictor.PROVIDERS`. The metric is the run's own where the sets allow it.
     Raises CheckpointUnusable, DatasetError, ModelUnusable.
     """
+    available(provider)  # before minutes of work
     run = open_run(run_dir, torch.device("cpu"))
     examined = [
         examine(run, open_source(source), flip_test=False)
@@ -66,7 +68,7 @@ def options(
     ]
     timed = latencies(files, provider=provider)
     return [
-        _option(name, file, with_latency(receipt, latency), run.config.evaluation.metric)
+        option_of(name, file, with_latency(receipt, latency), run.config.evaluation.metric)
         for name, file, receipt, latency in zip(names, files, receipts, timed, strict=True)
     ]
 
@@ -119,7 +121,8 @@ def draw(found: Sequence[Option], latency_ms: float, chosen: Option | None, path
         drawing.savefig(file, format="png")
 
 
-def _option(branch: str, file: Path, receipt: Receipt, wanted: str) -> Option:
+def option_of(branch: str, file: Path, receipt: Receipt, wanted: str) -> Option:
+    """wanted: the metric, where the sets allow it. Raises DatasetError where they allow none."""
     sets = measured(receipt.accuracy)
     told = [metric for of in sets for metric in of.metrics]
     if not told:

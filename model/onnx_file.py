@@ -18,8 +18,6 @@ from model.receipt import FileFacts
 STUDENT: Final = "student."
 """What the exporter calls the network; the decoder's constants have other names."""
 
-_STATISTICS: Final = (".running_mean", ".running_var")
-
 
 @dataclass(frozen=True)
 class Contents:
@@ -45,7 +43,7 @@ class Contents:
 
 
 def contents_of(path: Path) -> Contents:
-    """Raises ModelUnusable for what is no ONNX file."""
+    """Of what `model.export` wrote. Raises ModelUnusable for what is no ONNX file."""
     try:
         content = path.read_bytes()
         model = onnx.load_model_from_string(content)
@@ -65,30 +63,37 @@ def contents_of(path: Path) -> Contents:
         foreign=tuple(sorted({n.domain for n in graph.node} - {"", "ai.onnx"})),
         external=any(w.data_location == w.EXTERNAL for w in graph.initializer),
         numbers=sum(map(math.prod, weights.values())),
-        parameters=sum(_parameters(weights)),
-        macs=sum(_macs(model, weights)),
+        parameters=sum(_parameters(graph, weights)),
+        macs=sum(_macs(graph, weights)),
     )
 
 
-def _parameters(weights: dict[str, tuple[int, ...]]) -> Iterator[int]:
-    """Of each of the student's weights. A folded normalisation had a scale and a shift a channel.
+def _parameters(graph: Any, weights: dict[str, tuple[int, ...]]) -> Iterator[int]:
+    """Of each of the student's layers, wherever its numbers stand: equal ones are kept once.
 
-    The exporter multiplies a normalisation that follows a convolution into it, and leaves one bias
-    under a name of its own: `X.weight_bias`.
+    A convolution without a bias of its own had a normalisation behind it, with a scale and a shift
+    a channel, that the exporter has multiplied into it.
     """
-    for name, shape in weights.items():
-        if name.startswith(STUDENT) and not name.endswith(_STATISTICS):
-            folded = name.endswith(".weight_bias")
-            yield math.prod(shape) * (2 if folded else 1)
+    apart = {node.input[0] for node in graph.node if node.op_type == "BatchNormalization"}
+    for node in graph.node:
+        if node.op_type == "BatchNormalization":
+            yield 2 * math.prod(weights[node.input[1]])
+        elif node.op_type == "Conv" and node.input[1].startswith(STUDENT):
+            name, channels = node.input[1], weights[node.input[1]][0]
+            yield math.prod(weights[name])
+            if f"{name.removesuffix('.weight')}.bias" in node.input:
+                yield channels
+            elif node.output[0] not in apart:
+                yield 2 * channels
 
 
-def _macs(model: Any, weights: dict[str, tuple[int, ...]]) -> Iterator[int]:
+def _macs(graph: Any, weights: dict[str, tuple[int, ...]]) -> Iterator[int]:
     """Of each of the student's convolutions: every output cell is a sum over one filter."""
     shapes = {
         value.name: value.type.tensor_type.shape.dim
-        for value in onnx.shape_inference.infer_shapes(model).graph.value_info
+        for value in graph.value_info  # the exporter writes them
     }
-    for node in model.graph.node:
+    for node in graph.node:
         if node.op_type == "Conv" and node.input[1].startswith(STUDENT):
             _, _, h, w = shapes[node.output[0]]
             yield math.prod(weights[node.input[1]]) * h.dim_value * w.dim_value

@@ -87,6 +87,19 @@ class Pose:
     score: float  # mean of the joints' scores
 
 
+def available(provider: str) -> str:
+    """ONNX Runtime's own name of one of `PROVIDERS`. Raises ModelUnusable where it has it not."""
+    wanted = PROVIDERS.get(provider)
+    if wanted is None:
+        raise ModelUnusable(f"unknown provider {provider!r}; accepted: {', '.join(PROVIDERS)}")
+    if wanted not in onnxruntime.get_available_providers():
+        raise ModelUnusable(
+            f"{wanted} is not in the installed ONNX Runtime, which has "
+            f"{', '.join(onnxruntime.get_available_providers())}"
+        )
+    return wanted
+
+
 class Predictor:
     """A student in memory; safe to call from several threads."""
 
@@ -95,14 +108,7 @@ class Predictor:
 
         threads: of ONNX Runtime within one inference; None leaves it to ONNX Runtime.
         """
-        wanted = PROVIDERS.get(provider)
-        if wanted is None:
-            raise ModelUnusable(f"unknown provider {provider!r}; accepted: {', '.join(PROVIDERS)}")
-        if wanted not in onnxruntime.get_available_providers():
-            raise ModelUnusable(
-                f"{wanted} is not in the installed ONNX Runtime, which has "
-                f"{', '.join(onnxruntime.get_available_providers())}"
-            )
+        wanted = available(provider)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:

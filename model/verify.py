@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from model.evidence import Exam, Sat, latencies, sat
+from model.evidence import Exam, Sat, sat
 from model.onnx_file import Contents, contents_of
 from model.predictor import Card, Predictor
 from model.receipt import (
@@ -13,6 +13,7 @@ from model.receipt import (
     Accuracy,
     Calibration,
     Figure,
+    Latency,
     Parity,
     Receipt,
     measured,
@@ -42,12 +43,18 @@ class Check:
 
 
 def verify(
-    path: Path, receipt: Receipt, exams: Sequence[Exam], parity: Sequence[Parity] = ()
+    path: Path,
+    receipt: Receipt,
+    exams: Sequence[Exam],
+    *,
+    parity: Sequence[Parity] = (),
+    latency: Sequence[Latency] = (),
 ) -> list[Check]:
     """Every claim with what is found here.
 
     exams: sets to answer again, cut out as the student's card says. parity: measured again, where
-    the run that the file came from is at hand. Raises ModelUnusable.
+    the run that the file came from is at hand. latency: measured on this machine.
+    Raises ModelUnusable.
     """
     predictor = Predictor(path)
     again = _answered(predictor, receipt, exams)
@@ -57,7 +64,7 @@ def verify(
         *_accuracy(receipt, again),
         *_calibration(receipt, again),
         *_parity(receipt, parity),
-        *_latency(path, receipt),
+        *_latency(receipt, latency),
         _gain(receipt),
     ]
 
@@ -153,8 +160,8 @@ def _parity(receipt: Receipt, parity: Sequence[Parity]) -> Iterator[Check]:
         yield _same(what, _held(claim), _held(again), moved <= MOVED and worst <= POINTS)
 
 
-def _latency(path: Path, receipt: Receipt) -> Iterator[Check]:
-    here = {(of.provider, of.batch): of for of in latencies([path])[0]}
+def _latency(receipt: Receipt, latency: Sequence[Latency]) -> Iterator[Check]:
+    here = {(of.provider, of.batch): of for of in latency}
     for claim in measured(receipt.latency):
         again = here.get((claim.provider, claim.batch))
         on = claim.device if again is None or again.device == claim.device else "another machine"

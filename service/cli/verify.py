@@ -65,9 +65,11 @@ def verify(
         typer.echo(f"wrote {target}")
         return
     assert claims is not None
+    from model.evidence import latencies
     from model.verify import verify as held
 
-    checks = held(path, claims, exams, _parity(run, path, claims, exams))
+    parity = _parity(run, path, claims, exams)
+    checks = held(path, claims, exams, parity=parity, latency=latencies([path])[0])
     _print(checks, path)
     differing = [check.what for check in checks if check.verdict == "differs"]
     if "SHA-256" in differing:

@@ -16,6 +16,8 @@ from model.data.packing import exact_crops
 from model.data.readers import read_lsp
 from model.data.synthetic import draw_people
 from model.export import export_student, parity
+from model.network.cost import student_cost
+from model.onnx_file import contents_of
 from model.predictor import Card, Predictor
 from model.skeletons import COCO17, MPII16
 from model.training.checkpoints import load_judged
@@ -200,6 +202,9 @@ def test_every_decoder_is_in_its_file(
         found = predictor.infer(crops, flip_test=flip_test)
         np.testing.assert_allclose(found, expected, atol=0.02)
     assert predictor.card == card
+    # Counted in the file, where normalisations are folded away, and in the network.
+    counted, cost = contents_of(tmp_path / "only.onnx"), student_cost(learner.network, 0, (64, 48))
+    assert (counted.parameters, counted.macs) == (cost.parameters, cost.macs)
 
 
 def test_parity_tells_how_far_the_file_is_off(finished_run, crops: NDArray[np.uint8]):
