@@ -32,7 +32,10 @@ class FeatureAggregation(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """features `[N, F, h, w]` to weights float32 `[N, B, K]` that sum to 1 over B."""
-        total = sum(transform(features) for transform in self.transforms)
-        vector = self.squeeze(total.mean((-2, -1)))  # N hidden
+        seen = [transform(features) for transform in self.transforms]  # M of N F h w
+        # `mean` would hand its gradient down channels-first, over which the ReLUs, channels-last,
+        # take thirty times as long: 4 % of a step on a CPU. That of `sum` has no layout.
+        total = torch.stack([each.sum((-2, -1)) for each in seen]).sum(0)
+        vector = self.squeeze(total / seen[0][0, 0].numel())  # N hidden
         logits = torch.stack([head(vector) for head in self.heads], dim=1)  # N B K, or N B 1
         return logits.float().softmax(dim=1).expand(-1, -1, self.joints)
