@@ -22,7 +22,8 @@ def export(
     """Cut one branch out of a run as an ONNX file that needs nothing beside it.
 
     Input `image` uint8 [N, H, W, 3], output `keypoints` float32 [N, K, 3]: x, y in crop pixels
-    and score. The run's own export, with its parity report, lies in RUN/students.
+    and score. Beside the file lies its receipt, which tells what is known of it; that of the run's
+    own export in RUN/students tells its parity with PyTorch too.
     """
     need_training()
     from model.config import load_config, read_config
@@ -38,11 +39,15 @@ def export(
         )
         raise ConfigError([Fault("--branch", found, ", ".join(names))])
     target = out or Path(f"{chosen}.onnx")
+    from model.receipt import beside
     from model.training.finish import export_branch
 
     card = export_branch(run, chosen, target)
     H, W = card.size
-    typer.echo(f"wrote {target}: {chosen}, {card.skeleton.name}, {H} × {W} pixels")
+    typer.echo(
+        f"wrote {target} and {beside(target).name}: "
+        f"{chosen}, {card.skeleton.name}, {H} × {W} pixels"
+    )
 
 
 def _best(run: Path) -> str | None:

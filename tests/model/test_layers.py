@@ -22,6 +22,8 @@ SERVING = (
     "model.data.check",
     "model.metrics.pck",
     "model.metrics.ap",
+    "model.receipt",
+    "model.evidence",
     "model.comparison.publish",
     "model.comparison.gather",
     "service.app",
