@@ -23,11 +23,9 @@ HEAD: Final = (
 )
 
 
-def table() -> str:
+def lines(preset: str) -> str:
     """Markdown, a line for each branch that is unlike those before it."""
-    return HEAD + "".join(
-        f"| {' | '.join(row)} |\n" for name in preset_names() for row in rows(name)
-    )
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows(preset))
 
 
 def rows(preset: str) -> Iterator[tuple[str, ...]]:
@@ -63,7 +61,8 @@ def with_any_data(preset: str) -> Config:
 def main() -> None:
     before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}{table()}{END}{after}", "utf-8")
+    table = "".join(map(lines, preset_names()))
+    PAGE.write_text(f"{before}{BEGIN}{HEAD}{table}{END}{after}", "utf-8")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def _crop(crop_px: tuple[int, int]) -> Tensor:
 def _counted(module: nn.Module, answer: Callable[[nn.Module], object]) -> Cost:
     """Counted by shapes alone, on tensors that hold no numbers: any size takes no time."""
     # In eval mode, since batch normalisation refuses to learn from one crop's smallest map.
-    copied = copy.deepcopy(module).cpu().eval()
+    copied = copy.deepcopy(module).to_empty(device="cpu").eval()  # from any device, uncopied
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     with fake, torch.no_grad(), FlopCounterMode(display=False) as counter:
         answer(copied)

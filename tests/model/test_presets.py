@@ -21,14 +21,24 @@ def preset(name: str) -> Config:
     return load_config({"preset": name, "data": SOURCES})
 
 
-def costs(config: Config) -> list[Cost]:
-    """Of every branch as deployed."""
+def network_of(config: Config) -> MultiBranch:
+    """Its shapes, without numbers."""
     with torch.device("meta"):
-        network = MultiBranch(config.network, len(SKELETONS[config.data.skeleton]))
+        return MultiBranch(config.network, len(SKELETONS[config.data.skeleton]))
+
+
+def parameters(name: str) -> list[int]:
+    """Of every branch as deployed."""
+    network = network_of(preset(name))
     return [
-        student_cost(network, branch, config.data.crop_px)
-        for branch in range(len(config.network.branches))
+        sum(p.numel() for p in network.cut(branch).parameters())
+        for branch in range(len(network.names))
     ]
+
+
+def largest(config: Config) -> Cost:
+    """Of the last branch, which has most stacks or channels in every light preset."""
+    return student_cost(network_of(config), len(config.network.branches) - 1, config.data.crop_px)
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -84,16 +94,15 @@ def test_students_of_eight_stacks_share_four():
 
 def test_the_papers_students_cost_what_hourglasses_are_known_to():
     """About 13 and 25 million parameters for 4 and 8 stacks, whatever is shared in training."""
-    four, eight = costs(preset("paper-mpii"))[0], costs(preset("paper-mpii-8"))[0]
+    four, eight = parameters("paper-mpii")[0], parameters("paper-mpii-8")[0]
 
-    assert costs(preset("paper-mpii-shared"))[0] == four
-    assert costs(preset("paper-mpii-8-shared"))[0] == eight
-    assert [c.parameters for c in costs(preset("paper-mpii-unbalanced"))][::2] == [
-        four.parameters,
-        eight.parameters,
-    ]
-    assert four.parameters == pytest.approx(12.9e6, rel=0.02)
-    assert eight.parameters == pytest.approx(25.4e6, rel=0.02)
+    assert parameters("paper-mpii-shared") == [four] * 3
+    assert parameters("paper-mpii-8-shared") == [eight] * 3
+    student, middle, large = parameters("paper-mpii-unbalanced")
+    assert (student, large) == (four, eight)
+    assert four < middle < eight
+    assert four == pytest.approx(12.9e6, rel=0.02)
+    assert eight == pytest.approx(25.4e6, rel=0.02)
 
 
 @pytest.mark.parametrize("name", LIGHT)
@@ -101,9 +110,9 @@ def test_light_students_are_light(name: str):
     """Below a million parameters and a billion multiplications, and with the better recipe."""
     config = preset(name)
 
-    for cost in costs(config):
-        assert cost.parameters < 1e6
-        assert cost.gmacs < 0.7
+    cost = largest(config)
+    assert max(parameters(name)) == cost.parameters < 1e6
+    assert cost.gmacs < 0.7
     assert 32 <= config.network.width <= 96
     assert all(128 <= side <= 192 for side in config.data.crop_px)
     assert (config.target.term, config.scheme.detach) == ("ce", True)
@@ -120,15 +129,17 @@ def test_separable_presets_are_their_counterparts_with_other_blocks(name: str):
     tree = separable.model_dump(mode="json")
     tree["network"]["block"] = "bottleneck"
     assert load_config(tree) == bottleneck
-    for light, heavy in zip(costs(separable), costs(bottleneck), strict=True):
-        assert light.macs < heavy.macs
+    assert largest(separable).macs < largest(bottleneck).macs
 
 
 def test_the_page_tells_what_the_presets_cost():
-    """`python docs/presets.py` was run after the last change."""
+    """`python docs/presets.py` was run last: all are there, and what is counted anew agrees."""
     page = script("presets")
+    text = page.PAGE.read_text("utf-8")
 
-    assert page.table() in page.PAGE.read_text("utf-8")
+    assert [name for name in preset_names() if f"| `{name}` |" not in text] == []
+    for name in ("tiny", "light-widths-160", "light-32-128-separable"):
+        assert page.lines(name) in text
 
 
 def script(name: str) -> ModuleType:
