@@ -1,6 +1,6 @@
 """How fast a training step is: ratios of arms that take turns in one process, medians of rounds.
 
-    python benchmarks/training.py [--px 128] [--width 64] [--stacks 1] [--batch 16] [--rounds 15]
+    python benchmarks/training.py [--px 128] [--width 64] [--stacks 1] [--batch 32] [--rounds 15]
                                   [--threads 1] [--data lsp:../shared/data/lsp:train]
 
 step: from decoded photographs to moved weights, against `reference.py` on the same network, batch
@@ -16,11 +16,12 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,24 +43,28 @@ from model.skeletons import MPII16
 from model.training.session import Session
 from model.training.step import Step
 
-PEOPLE = 96
+OKDHP = {"name": "okdhp"}
 WARM = 2
 RAMP = 1.0
 
 
-def config_of(options: argparse.Namespace, batch: int, **changes: object) -> Config:
-    """The published OKDHP at the size that was asked for."""
+def config_of(
+    options: argparse.Namespace,
+    batch: int,
+    *,
+    branches: int = 3,
+    scheme: Mapping[str, Any] = OKDHP,
+    amp: str = "auto",
+) -> Config:
+    """The published OKDHP, or another scheme, at the size that was asked for."""
     source = [{"format": "synthetic"}]
+    network = {"width": options.width, "depth": options.depth}
     return load_config(
         {
             "data": {"crop_px": [options.px] * 2, "train": source, "valid": source},
-            "network": {
-                "width": options.width,
-                "depth": options.depth,
-                "branches": [{"stacks": options.stacks}] * changes.pop("branches", 3),  # type: ignore[operator]
-            },
-            "scheme": changes.pop("scheme", {"name": "okdhp"}),
-            "training": {"batch_size": batch, **changes},
+            "network": {**network, "branches": [{"stacks": options.stacks}] * branches},
+            "scheme": dict(scheme),
+            "training": {"batch_size": batch, "amp": amp},
         }
     )
 
@@ -154,7 +159,7 @@ def end_to_end(
     options: argparse.Namespace,
     batch: int,
     people: list[Person],
-    packed: Pack,
+    packs: dict[str, Pack],
     device: torch.device,
 ) -> None:
     """A step from the photographs' files, and how long ours waits for its batch."""
@@ -174,26 +179,36 @@ def end_to_end(
             yield from loader
 
     theirs = loaded()
-    ours = Ours(config, packed, device)
-    batches = ours.batches()
-    waits: list[float] = []
-
-    def waited() -> None:
-        began = time.perf_counter()
-        pixels, joints = next(batches)
-        waits.append(time.perf_counter() - began)
-        ours.train(pixels, joints)
-
-    seconds = in_turns(
-        {"reference": lambda: reference.step(*next(theirs)), "ours": waited}, options.rounds
-    )
-    share = 100 * np.divide(waits[WARM:], seconds["ours"])
+    arms: dict[str, Callable[[], object]] = {"reference": lambda: reference.step(*next(theirs))}
+    waits: dict[str, list[float]] = {}
+    for place, packed in packs.items():
+        waits[place] = []
+        arms[place] = Waiting(Ours(config, packed, device), waits[place])
+    seconds = in_turns(arms, options.rounds)
     say(
         f"end to end: reference {1e3 * np.median(seconds['reference']):.0f} ms, ours "
-        f"{1e3 * np.median(seconds['ours']):.0f} ms, reference / ours "
-        f"{ratio(seconds['reference'], seconds['ours']):.2f}"
+        f"{1e3 * np.median(seconds['in memory']):.0f} ms, reference / ours "
+        f"{ratio(seconds['reference'], seconds['in memory']):.2f}"
     )
-    say(f"waiting for data: {np.median(share):.2f} % of the step, at most {share.max():.2f} %")
+    for place in packs:
+        share = 100 * np.divide(waits[place][WARM:], seconds[place])
+        say(
+            f"waiting for data, people {place}: {np.median(share):.2f} % of the step, "
+            f"at most {share.max():.2f} %"
+        )
+
+
+class Waiting:
+    """A step of ours that also notes for how many seconds its batch was waited for."""
+
+    def __init__(self, ours: Ours, waits: list[float]) -> None:
+        self.ours, self.batches, self.waits = ours, ours.batches(), waits
+
+    def __call__(self) -> None:
+        began = time.perf_counter()
+        pixels, joints = next(self.batches)
+        self.waits.append(time.perf_counter() - began)
+        self.ours.train(pixels, joints)
 
 
 def shares(options: argparse.Namespace, batch: int, packed: Pack, device: torch.device) -> None:
@@ -241,18 +256,32 @@ def three_at_once(
     options: argparse.Namespace, batch: int, packed: Pack, device: torch.device
 ) -> None:
     """Three students at once with OKDHP against three runs of one student each."""
-    three = Ours(config_of(options, batch), packed, device)
     one = Ours(config_of(options, batch, branches=1, scheme={"name": "none"}), packed, device)
-    pixels, joints = next(three.batches())
+    faus = {
+        "published FAU": {},
+        "FAU at every second cell": {"stride": 2},
+        "FAU by dilation": {"fields": "dilation"},
+    }
+    three = {
+        name: Ours(config_of(options, batch, scheme={**OKDHP, "fau": fau}), packed, device)
+        for name, fau in faus.items()
+    }
+    pixels, joints = next(one.batches())
     seconds = in_turns(
-        {"three": lambda: three.train(pixels, joints), "one": lambda: one.train(pixels, joints)},
+        {
+            name: lambda ours=ours: ours.train(pixels, joints)
+            for name, ours in {"one": one, **three}.items()
+        },
         options.rounds,
     )
-    single, joint = (1e3 * float(np.median(seconds[name])) for name in ("one", "three"))
-    say(
-        f"three students by OKDHP {joint:.0f} ms a step, one alone {single:.0f} ms: "
-        f"three runs / one joint run {3 * ratio(seconds['one'], seconds['three']):.2f}"
-    )
+    single_ms = 1e3 * float(np.median(seconds["one"]))
+    for name in three:
+        joint_ms = 1e3 * float(np.median(seconds[name]))
+        say(
+            f"three students by OKDHP, {name}: {joint_ms:.0f} ms a step, one alone "
+            f"{single_ms:.0f} ms, three runs / one joint run "
+            f"{3 * ratio(seconds['one'], seconds[name]):.2f}"
+        )
 
 
 def target_of(joints_crop: Tensor, options: argparse.Namespace, config: Config) -> Tensor:
@@ -284,16 +313,16 @@ class Photographs:
     filed: list[Person]
 
 
-def photographs(data: str, folder: Path) -> Photographs:
+def photographs(options: argparse.Namespace, folder: Path) -> Photographs:
     """People of a set, or drawn ones whose pictures are written as JPEG."""
-    if data:
+    if options.data:
         from model.data.mixture import open_source
         from service.cli.sources import parse_source
 
-        filed = in_skeleton(open_source(parse_source(data)), MPII16)[:PEOPLE]
+        filed = in_skeleton(open_source(parse_source(options.data)), MPII16)[: options.people]
     else:
         filed = []
-        for person in draw_people(PEOPLE, seed=0, size_px=256):
+        for person in draw_people(options.people, seed=0, size_px=256):
             file = folder / f"{person.image.name}.jpg"
             picture_of(person).save(file, quality=92)
             filed.append(replace(person, image=file, pixels=None))
@@ -307,12 +336,14 @@ def main(options: argparse.Namespace) -> None:
     if torch.cuda.is_available():
         devices.append((torch.device("cuda"), options.cuda_batch))
     with tempfile.TemporaryDirectory() as folder:
-        photos = photographs(options.data, Path(folder))
+        photos = photographs(options, Path(folder))
         for device, batch in devices:
             config = config_of(options, batch)
+            crops = (photos.filed, config.data.crop_px, config.data.padding)
             began = time.perf_counter()
-            packed = pack(photos.filed, config.data.crop_px, config.data.padding, fingerprint="")
+            packed = pack(*crops, fingerprint="")
             cut_ms = 1e3 * (time.perf_counter() - began) / len(packed)
+            mapped = pack(*crops, fingerprint="", cache=Path(folder) / "packs", mode="disk")
             name = torch.cuda.get_device_name() if device.type == "cuda" else processor()
             say(
                 f"\n{name}, torch {torch.__version__}, {options.threads} threads: {options.px} px, "
@@ -320,7 +351,9 @@ def main(options: argparse.Namespace) -> None:
                 f"cutting out, once: {cut_ms:.1f} ms a person"
             )
             step_ratios(options, batch, photos.decoded, packed, device)
-            end_to_end(options, batch, photos.filed, packed, device)
+            end_to_end(
+                options, batch, photos.filed, {"in memory": packed, "on disk": mapped}, device
+            )
             shares(options, batch, packed, device)
             three_at_once(options, batch, packed, device)
     if not torch.cuda.is_available():
@@ -343,8 +376,9 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=64, help="channels")
     parser.add_argument("--depth", type=int, default=4, help="of an hourglass")
     parser.add_argument("--stacks", type=int, default=1, help="a branch")
-    parser.add_argument("--batch", type=int, default=16, help="people a step on the CPU")
+    parser.add_argument("--batch", type=int, default=32, help="people a step on the CPU")
     parser.add_argument("--cuda-batch", type=int, default=64, help="people a step on CUDA")
+    parser.add_argument("--people", type=int, default=96, help="of the data that are taken")
     parser.add_argument("--rounds", type=int, default=15, help="that medians are taken of")
     parser.add_argument("--threads", type=int, default=1, help="of torch, for every arm")
     parser.add_argument("--data", default="", help="FORMAT:PATH[:SPLIT]; drawn people without")

@@ -281,3 +281,26 @@ def test_colours_change_and_stay_colours():
     assert tinted.min() >= 0
     assert tinted.max() <= 255
     assert not torch.allclose(tinted.mean((2, 3)), plain.mean((2, 3)))
+
+
+def test_a_pixel_is_mixed_with_its_grey_and_the_mean_grey():
+    """One pass does saturation, contrast and gains; a person's pixels tell which they were."""
+    pixels, joints_pack = bodies()
+    plain, _ = augment()(pixels // 4 + 96, joints_pack)  # far from 0 and 255
+    tinted, _ = augment(colour=0.2)(pixels // 4 + 96, joints_pack)
+
+    for before, after in zip(plain.double(), tinted.double(), strict=True):
+        known = torch.cat([before.flatten(1).T, torch.ones(before[0].numel(), 1).double()], 1)
+        fitted = torch.linalg.lstsq(known, after.flatten(1).T).solution
+        np.testing.assert_allclose(known @ fitted, after.flatten(1).T, atol=1e-2)
+        mixed, offset = fitted[:3].T.numpy(), fitted[3].numpy()
+        gains = mixed.sum(1)  # of contrast and of the channel
+        saturation = (3 * mixed.diagonal() / gains - 1) / 2
+        contrast = before.mean().item() / (offset / gains + before.mean().item())
+        # The same in every channel.
+        assert np.ptp(saturation) < 1e-3
+        assert np.ptp(contrast) < 1e-3
+        expected = (saturation[0] * np.eye(3) + (1 - saturation[0]) / 3) * gains[:, None]
+        np.testing.assert_allclose(mixed, expected, atol=1e-3)
+        assert min(saturation[0], contrast[0]) >= 0.8
+        assert max(saturation[0], contrast[0]) <= 1.2
