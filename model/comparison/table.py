@@ -53,7 +53,7 @@ def columns_of(found: Mapping[str, Any], name: str) -> dict[str, list[str]]:
         columns["epochs"] = [_shown(line["epochs"], "g") for line in lines]
     return columns | {
         "parameters": [_shown(line["parameters"], ",d") for line in lines],
-        "GMACs": [_shown(line["macs"] and line["macs"] / 1e9, ".3f") for line in lines],
+        "GMACs": [_shown(line["macs"] and line["macs"] / 1e9, ".3g") for line in lines],
         "ms": [_shown(line["latency_ms"], ".2f") for line in lines],
         "training, × alone": [_shown(line["train_ratio"], ".2f") for line in lines],
     }
