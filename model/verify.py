@@ -64,6 +64,7 @@ def verify(
         *_accuracy(receipt, again),
         *_calibration(receipt, again),
         *_parity(receipt, parity),
+        *_unclaimed(receipt),
         *_latency(receipt, latency),
         _gain(receipt),
     ]
@@ -162,12 +163,28 @@ def _parity(receipt: Receipt, parity: Sequence[Parity]) -> Iterator[Check]:
 
 def _latency(receipt: Receipt, latency: Sequence[Latency]) -> Iterator[Check]:
     here = {(of.provider, of.batch): of for of in latency}
-    for claim in measured(receipt.latency):
+    claims = measured(receipt.latency)
+    if not claims:
+        for of in latency:
+            what = f"latency, {of.provider}, batch {of.batch}"
+            yield Check(what, NOT_MEASURED, f"{of.median_ms:.2f} ms", "told")
+    for claim in claims:
         again = here.get((claim.provider, claim.batch))
         on = claim.device if again is None or again.device == claim.device else "another machine"
         found = "not to be had here" if again is None else f"{again.median_ms:.2f} ms"
         what = f"latency, {claim.provider}, batch {claim.batch}"
         yield Check(what, f"{claim.median_ms:.2f} ms on {on}", found, "told")
+
+
+def _unclaimed(receipt: Receipt) -> Iterator[Check]:
+    """A figure that is missing must not look like one that holds."""
+    for what, claims in (
+        ("accuracy", receipt.accuracy),
+        ("calibration", receipt.calibration),
+        ("parity with PyTorch", receipt.parity),
+    ):
+        if isinstance(claims, str):
+            yield Check(what, NOT_MEASURED, "", "told")
 
 
 def _gain(receipt: Receipt) -> Check:

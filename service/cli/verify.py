@@ -70,7 +70,7 @@ def verify(
 
     parity = _parity(run, path, claims, exams)
     checks = held(path, claims, exams, parity=parity, latency=latencies([path])[0])
-    _print(checks, path)
+    _print(checks, path.name if Path(what).is_file() else what)
     differing = [check.what for check in checks if check.verdict == "differs"]
     if "SHA-256" in differing:
         typer.echo("okdhp: the receipt is of another file", err=True)
@@ -158,11 +158,11 @@ def _parity(
     return parity_of(run, path, again)
 
 
-def _print(checks: "list[Check]", path: Path) -> None:
+def _print(checks: "list[Check]", student: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{path.name} against its receipt", title_justify="left")
+    table = Table(title=f"{student} against its receipt", title_justify="left")
     for column in ("", "claimed", "found", "verdict"):
         table.add_column(column, overflow="fold")
     for check in checks:

@@ -192,6 +192,27 @@ def test_latency_is_told_beside_the_claim(path: Path, receipt: Receipt):
     assert "another machine" in single.claimed
 
 
+def test_what_is_not_claimed_is_told_as_not_measured(path: Path, receipt: Receipt):
+    """It must not look like what holds; the latency here is told all the same."""
+    names = ("accuracy", "calibration", "parity", "latency")
+    bare = receipt.model_copy(update=dict.fromkeys(names, NOT_MEASURED))
+    here = Latency(device="abacus", provider="cpu", threads=1, batch=1, median_ms=2)
+
+    told = {
+        check.what: (check.claimed, check.found)
+        for check in verify(path, bare, [], latency=[here])
+        if check.verdict == "told"
+    }
+
+    assert told == {
+        "accuracy": (NOT_MEASURED, ""),
+        "calibration": (NOT_MEASURED, ""),
+        "parity with PyTorch": (NOT_MEASURED, ""),
+        "latency, cpu, batch 1": (NOT_MEASURED, "2.00 ms"),
+        "gain over the same student alone": (NOT_MEASURED, ""),
+    }
+
+
 def test_a_gain_is_left_to_a_comparison(path: Path, receipt: Receipt):
     """It takes the same student trained alone, several times."""
     gain = Gain(

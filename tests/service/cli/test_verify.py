@@ -73,6 +73,7 @@ def test_a_registered_student_is_verified_by_its_name(command, tmp_path: Path):
     done = command("verify", "okdhp", "--home", tmp_path / "home")
 
     assert done.exit_code == 0
+    assert "okdhp against its receipt" in done.stdout
     assert "card: branch" in done.stdout
 
 
