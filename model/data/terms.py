@@ -1,7 +1,8 @@
 """On which terms labelled sets may be used, as far as their publishers say so.
 
 A set is known by its reader's name for it (`LabelledSet.name`). People's own photographs come in
-COCO's format, so that of it alone nothing follows. Read on the sets' own pages; no legal advice.
+COCO's format, so that of it alone nothing follows. From what is commonly said of the sets, not
+checked against their own pages: look there before you rely on it. No legal advice.
 """
 
 from collections.abc import Mapping
