@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 import onnx
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from model.errors import CheckpointUnusable, ConfigError, Fault
 from model.predictor import METADATA_KEY, Card
 from model.skeletons import Skeleton
+from model.training.begin import BEST
 from model.training.checkpoints import load_judged
 
 Weights = dict[str, Tensor]
@@ -82,7 +83,7 @@ def _of_run(path: Path) -> Donor:
     sources = config.data.train
     return Donor(
         skeleton=skeleton,
-        run=path.parent.parent.name,
+        run=_run_name(path),
         licence=config.export.licence,
         data=tuple(str(s.path.name if s.path else s.format) for s in sources),
         stem=stem_of(state),
@@ -91,6 +92,13 @@ def _of_run(path: Path) -> Donor:
         },
         scheme=dict(learner.scheme.state_dict()),
     )
+
+
+def _run_name(path: Path) -> str:
+    """A checkpoint lies in its run's folder or, kept by a server, in one of its job's id."""
+    if path.name != PurePath(BEST).name:
+        return path.stem
+    return path.parent.parent.name if path.match(BEST) else path.parent.name
 
 
 def _of_student(path: Path) -> Donor:

@@ -364,16 +364,19 @@ def test_two_attempts_never_work_in_one_folder(
     first.join(20)
 
 
-def test_the_child_is_not_told_the_server_s_passwords(
+def test_the_child_is_told_who_follows_runs_and_none_of_the_server_s_passwords(
     supervisor: Supervisor, stores: Stores, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It reads strangers' data sets and needs neither database nor broker."""
+    """It reads strangers' data sets and needs neither database nor broker; MLflow it does."""
     monkeypatch.setenv("OKDHP_DATABASE_URL", "postgresql://x:secret@host/x")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking")
     script = tmp_path / "show.py"
-    script.write_text("import os; print(sorted(k for k in os.environ if k.startswith('OKDHP_')))")
+    script.write_text(
+        "import os; print(*(k for k in os.environ if k.startswith(('OKDHP_', 'MLFLOW_'))))"
+    )
     supervisor = Supervisor(stores, kinds=pretend.KINDS, child=(sys.executable, str(script)))
 
     job = run(supervisor)
 
     with stores.artifacts.open(stores.jobs.artifact(job.id, "log.txt").key) as file:
-        assert file.read() == b"--- attempt 1\n[]\n"
+        assert file.read() == b"--- attempt 1\nMLFLOW_TRACKING_URI\n"

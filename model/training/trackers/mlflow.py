@@ -8,6 +8,7 @@ waited for a little.
 import importlib.util
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -114,7 +115,7 @@ class MlflowTracker:
                 return
             except Exception as error:  # a server can be away in every way there is
                 if not told:
-                    log.warning("MLflow cannot be reached, the training goes on: %s", error)
+                    log.warning("MLflow cannot be reached, the training goes on: %s", _told(error))
                 told = True
             if ended:
                 return
@@ -176,7 +177,7 @@ class _Server:
         try:
             self._client.log_artifact(self._run_id, str(self._run_dir / file))
         except Exception as error:
-            log.warning("MLflow does not keep %s: %s", file, error)
+            log.warning("MLflow does not keep %s: %s", file, _told(error))
 
     def end(self, status: str) -> None:
         self._client.set_terminated(self._run_id, status)
@@ -234,3 +235,8 @@ def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
             yield from _flat(value, f"{path}{key}.")
         else:
             yield f"{path}{key}", json.dumps(value) if isinstance(value, list) else str(value)
+
+
+def _told(error: Exception) -> str:
+    """Without the password that a server's URL may hold: others read the log."""
+    return re.sub(r"//[^/@\s]+@", "//", str(error))

@@ -86,6 +86,26 @@ def test_a_distillation_registers_its_best_branch(stores: Stores, distilled: Job
     assert (receipt["run"], receipt["file"]["sha256"]) == (distilled.id, version.sha256)
 
 
+def test_a_distillation_begins_with_another_s_weights(stores: Stores, distilled: Job) -> None:
+    """By the job's id, on another skeleton; the manifest says whose, and no path."""
+    changes = {
+        "data": SMALL["data"] | {"skeleton": "lsp14"},
+        "training": {"epochs": 1, "batch_size": 4, "init": distilled.id},
+        "export": {"name": "tuned"},
+    }
+
+    job = run(stores, "distill", SMALL | changes)
+
+    assert job.state == State.SUCCEEDED, job.error
+    assert job.resolved["training"]["init"] == distilled.id
+    best = stores.jobs.artifact(distilled.id, "best.pt")
+    with stores.artifacts.open(stores.jobs.artifact(job.id, "manifest.json").key) as file:
+        text = file.read()
+    init = json.loads(text)["init"]
+    assert (init["run"], init["sha256"]) == (distilled.id, best.sha256)
+    assert str(stores.settings.home).encode() not in text
+
+
 def test_no_artifact_of_a_distillation_tells_a_path_of_the_server(
     stores: Stores, distilled: Job
 ) -> None:

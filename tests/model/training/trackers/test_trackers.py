@@ -267,7 +267,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self.server_port}"}
+        return {"MLFLOW_TRACKING_URI": f"http://me:secret@127.0.0.1:{self.server_port}"}
 
     def told(self, call: str) -> list[dict[str, Any]]:
         return [body for heard, body in self.heard[self.away :] if heard == call]
@@ -351,6 +351,8 @@ def test_a_server_that_is_away_costs_a_run_nothing(
         "MLflow was not told all",
     ]
     assert said[1] == "MLflow was not told all: 20000 values are missing"
+    assert "127.0.0.1" in said[0]
+    assert "secret" not in said[0]
 
 
 def test_a_server_that_never_answers_is_not_waited_for(make_config, run_dir: Path):
