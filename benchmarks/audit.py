@@ -129,7 +129,7 @@ def write_coco(people: Sequence[Person], skeleton: Skeleton, folder: Path) -> So
 
 
 def synthetic(out: Path, data: Path) -> tuple[Planted, dict[str, Any]]:
-    """4,000 figures; 60 epochs of one half are about 10 minutes of one core."""
+    """4,000 figures; a run is 80,000 crops, some 10 minutes of one core."""
     people, kind = plant(draw_people(4000, seed=11, size_px=96), MPII16, np.random.default_rng(5))
     spec = RUN | {
         "data": {
