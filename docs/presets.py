@@ -33,7 +33,7 @@ def rows(preset: str) -> Iterator[tuple[str, ...]]:
     network, (H, W) = config.network, config.data.crop_px
     with torch.device("meta"):  # shapes without numbers
         whole = MultiBranch(network, len(SKELETONS[config.data.skeleton]))
-    first = (f"`{preset}`", f"{H} × {W}", network.block)
+    first: tuple[str, str, str] = (f"`{preset}`", f"{H} × {W}", network.block)
     alike: dict[tuple[int, int], list[str]] = {}
     for name, branch in zip(network.branch_names, network.branches, strict=True):
         alike.setdefault((branch.stacks, branch.width or network.width), []).append(name)

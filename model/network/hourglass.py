@@ -53,9 +53,8 @@ class Bottleneck(Residual):
 class Separable(Residual):
     """Pre-activation: depthwise 3×3, 1×1 (MobileNets, arXiv:1704.04861), each after BN and ReLU.
 
-    W² + 9·W multiplications a cell where a bottleneck has 3.25·W². Of the forms that were tried
-    (twice in a row, inside a bottleneck, after an expansion) this one was the fastest in ONNX
-    Runtime, and none scored better at equal latency (docs/presets.md).
+    W² + 9·W multiplications a cell where a bottleneck has 3.25·W². Twice in a row, or inside a
+    bottleneck, it was no better at equal latency (docs/presets.md).
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
