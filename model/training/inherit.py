@@ -1,6 +1,5 @@
 """Fine-tuning: a new network takes over what fits of a trained one's weights."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from model.data.packing import exact_crops
 from model.data.person import Person
 from model.errors import ConfigError, Fault
+from model.files import sha256_of
 from model.network import MultiBranch
 from model.skeletons import Skeleton, joint_map
 from model.training.begin import BEST, local_file
@@ -89,10 +89,8 @@ def inherit(session: Session, file: Path, crops: NDArray[np.uint8]) -> Inheritan
     measure_neutral(learner.network, crops)
     if session.average:
         session.average.module.load_state_dict(learner.state_dict())
-    with file.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     return Inheritance(
-        sha256=sha256,
+        sha256=sha256_of(file),
         run=donor.run,
         licence=donor.licence,
         data=donor.data,

@@ -1,6 +1,5 @@
 """Who teaches beside the branches themselves: the averaged twin, or another run, frozen."""
 
-import hashlib
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -10,6 +9,7 @@ from torch import Tensor
 from model.config import Config
 from model.config.scheme import FpdConfig
 from model.errors import CheckpointUnusable, ConfigError, Fault
+from model.files import sha256_of
 from model.skeletons import Skeleton
 from model.training.begin import BEST, local_file
 from model.training.checkpoints import load_judged
@@ -66,7 +66,7 @@ def open_teacher(
     branch = config.scheme.teacher_branch
     if faults := _misfits(config, skeleton, theirs, their_skeleton, branch):
         raise ConfigError(faults)
-    sha256 = _sha256(path)
+    sha256 = sha256_of(path)
     return Teacher(
         learner,
         branch,
@@ -113,8 +113,3 @@ def _misfits(
             Fault("scheme.teacher_branch", f"the teacher has no {branch!r}", ", ".join(known))
         )
     return faults
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
