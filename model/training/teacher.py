@@ -1,6 +1,5 @@
 """Who teaches beside the branches themselves: the averaged twin, or another run, frozen."""
 
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
