@@ -48,6 +48,7 @@ check: $(READY)-test
 bench: $(READY)-test
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/blocks.py
 	$(BIN)/python benchmarks/label_offset.py lsp:$(DATA)/lsp mpii:$(DATA)/mpii
 
 # 2.13.0 is the torch that machines without a GPU have a CPU wheel of at hand.
