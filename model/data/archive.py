@@ -135,7 +135,7 @@ def _cut_out(people: list[Person], recipe: Recipe) -> Iterator[tuple[_Row, bytes
 
     def cut(person: Person) -> tuple[_Row, bytes]:
         image = picture_of(person)
-        window = _window(person, (image.height, image.width), recipe)
+        window = window_of(person, (image.height, image.width), recipe)
         buffer = io.BytesIO()
         Image.fromarray(window.cut(image)).save(
             buffer,
@@ -154,7 +154,7 @@ def _cut_out(people: list[Person], recipe: Recipe) -> Iterator[tuple[_Row, bytes
         yield from pool.map(cut, people)
 
 
-def _window(person: Person, size: tuple[int, int], recipe: Recipe) -> Crop:
+def window_of(person: Person, size: tuple[int, int], recipe: Recipe) -> Crop:
     """What of a picture of `size` (h, w) is kept, on the grid of the crop or of the picture."""
     H, W = recipe.crop_px
     crop = Crop.around(person.box_img, (H, W), padding=recipe.padding)
