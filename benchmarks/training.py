@@ -40,7 +40,7 @@ from model.heatmaps import render
 from model.losses import Whole
 from model.network import BranchMaps
 from model.skeletons import MPII16
-from model.training.session import Session
+from model.training.state.session import Session
 from model.training.step import Step
 
 OKDHP = {"name": "okdhp"}

@@ -14,8 +14,8 @@ from model.evidence import latencies
 from model.files import replaced
 from model.predictor import available
 from model.receipt import Figure, Latency, Receipt, measured, with_latency
-from model.training.ship import examine, ship
-from model.training.trained import open_run
+from model.training.outcome.ship import examine, ship
+from model.training.outcome.trained import open_run
 
 _GREY: Final = "#8c8c8c"
 

@@ -110,9 +110,9 @@ def parity(
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """The file's answers `[P, K, 3]` through the code that serves, and how far from PyTorch's.
 
-    reference: `[P, K, 3]` of `model.training.judge.keypoints`. Distances are in crop pixels. The
-    share of joints that moved by half a pixel or more tells an exporter's fault from two equal
-    peaks that rounding orders differently.
+    reference: `[P, K, 3]` of `model.training.outcome.judge.keypoints`. Distances are in crop
+    pixels. The share of joints that moved by half a pixel or more tells an exporter's fault from
+    two equal peaks that rounding orders differently.
     """
     found = np.concatenate([predictor.infer(crops[i : i + 64]) for i in range(0, len(crops), 64)])
     distance = np.linalg.norm(found[..., :2] - reference[..., :2], axis=-1)

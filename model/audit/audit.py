@@ -17,9 +17,9 @@ from model.data.label_weights import FILE
 from model.data.mixture import count_people
 from model.errors import ConfigError, Fault
 from model.files import replaced, sha256_of, write_json
-from model.training.begin import BEST, local_file
-from model.training.checkpoints import config_of, read_checkpoint
-from model.training.devices import leave_a_core, pick_device
+from model.training.parallel.devices import leave_a_core, pick_device
+from model.training.start.begin import BEST, local_file
+from model.training.state.checkpoints import config_of, read_checkpoint
 
 TABLE: Final = "audit.csv"
 COUNTS: Final = "audit.json"

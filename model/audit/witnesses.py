@@ -19,9 +19,9 @@ from model.errors import ConfigError, DatasetError, Fault
 from model.geometry import STRIDE, Crops, crop_to_map, map_to_crop
 from model.heatmaps import decode
 from model.skeletons import Skeleton
-from model.training.checkpoints import load_judged
-from model.training.judge import densities
-from model.training.learner import Learner
+from model.training.outcome.judge import densities
+from model.training.state.checkpoints import load_judged
+from model.training.state.learner import Learner
 
 POWERS: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 """Inverse temperatures: a map says how sure its branch is, but not in true probabilities."""

@@ -17,7 +17,7 @@ class Trained:
     students: the exported file of each branch. receipts: what stands beside it, if anything.
     history: an entry an epoch, as the run's events tell them. best_epoch: whose weights the
     students have; it was chosen on the selection people. training: what its steps took, as
-    `model.training.clock` has it, and on which device; empty where an older program trained.
+    `model.training.state.clock` has it, and on which device; empty where an older program trained.
     """
 
     students: Mapping[str, Path]

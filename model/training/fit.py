@@ -8,14 +8,14 @@ from typing import Any
 from model.data.mixture import Mixture
 from model.data.packing import Pack
 from model.errors import ConfigError, Fault
-from model.training.begin import BEST, LAST
 from model.training.events import EventLog
-from model.training.group import Group
-from model.training.keeping import best, epoch_file, keep_copy, latest, prune
-from model.training.learner import ENSEMBLE
 from model.training.loop import Loop
-from model.training.session import Session
-from model.training.validation import Valid
+from model.training.outcome.validation import Valid
+from model.training.parallel.group import Group
+from model.training.start.begin import BEST, LAST
+from model.training.state.keeping import best, epoch_file, keep_copy, latest, prune
+from model.training.state.learner import ENSEMBLE
+from model.training.state.session import Session
 
 
 class Fit:

@@ -11,12 +11,12 @@ from torch import Tensor
 from model.data.feed import Feed
 from model.data.packing import Pack
 from model.errors import ConfigError, Fault, TrainingDiverged
-from model.training.clock import Clock, Spent
-from model.training.group import ALONE, Group
-from model.training.progress import add_parts, mean_parts
+from model.training.parallel.group import ALONE, Group
 from model.training.randomness import generator_for
 from model.training.schedules import lr_factor, ramp_up
-from model.training.session import Session
+from model.training.state.clock import Clock, Spent
+from model.training.state.progress import add_parts, mean_parts
+from model.training.state.session import Session
 from model.training.step import NotFinite, Step
 
 ORDER: Final = 1

@@ -16,19 +16,19 @@ from model.config import Config
 from model.data.mixture import Mixture, open_mixture, skeleton_of
 from model.data.packing import Pack, blurred, pack
 from model.errors import CheckpointUnusable, ConfigError, Fault
-from model.training.begin import BEST, LAST
 from model.training.events import EVENTS, EventLog, Listener, Silence
 from model.training.fit import Fit
-from model.training.group import Group
-from model.training.inherit import begin
-from model.training.launch import Order, launch
-from model.training.manifest import describe
-from model.training.people import open_people
-from model.training.processes import joined, under_torchrun
-from model.training.session import Session
-from model.training.sizing import settle
+from model.training.outcome.validation import Valid
+from model.training.parallel.group import Group
+from model.training.parallel.launch import Order, launch
+from model.training.parallel.processes import joined, under_torchrun
+from model.training.start.begin import BEST, LAST
+from model.training.start.inherit import begin
+from model.training.start.manifest import describe
+from model.training.start.people import open_people
+from model.training.start.sizing import settle
+from model.training.state.session import Session
 from model.training.trackers import tracked
-from model.training.validation import Valid
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _train(
         return Outcome("stopped", {})
     if not group.leads:
         return Outcome("finished", {})
-    from model.training.finish import finish  # the exporter is slow to import
+    from model.training.outcome.finish import finish  # the exporter is slow to import
 
     log.write("evaluating")
     metrics = finish(run_dir, session.progress, device, log)

@@ -12,9 +12,9 @@ from model.geometry import STRIDE, crop_to_map
 from model.heatmaps import render
 from model.losses import Whole
 from model.schemes import Losses
-from model.training.group import ALONE, Group
+from model.training.parallel.group import ALONE, Group
 from model.training.randomness import generator_for
-from model.training.session import Session
+from model.training.state.session import Session
 
 AUGMENTATION: Final = 2
 """The stream of random numbers that a step's crops are drawn from."""

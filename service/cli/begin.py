@@ -59,7 +59,7 @@ class _Home:
 
     def found(self, reference: "Reference", text: str) -> str:
         """A path, or the URL as it stands, of something that is there. Raises ConfigError."""
-        from model.training.begin import BEST, is_url, local_file
+        from model.training.start.begin import BEST, is_url, local_file
         from worker.jobs.references import pin, place
 
         if self._goes_on and reference.where == "training.init":
@@ -81,7 +81,7 @@ def copied_run(reference: str, run_dir: Path, home: Path | None) -> Iterator[Non
 
     Raises ConfigError.
     """
-    from model.training.begin import fetch_run
+    from model.training.start.begin import fetch_run
 
     if run_dir.exists():
         fault = f"{run_dir} is there already"
@@ -111,12 +111,12 @@ def place_of_run(reference: str, home: Path | None, where: str) -> str:
 def config_of_run(run_dir: Path) -> dict[str, Any]:
     """The configuration's tree of a run's folder, or of its lone checkpoint. Raises ConfigError."""
     from model.config import read_config
-    from model.training.begin import LAST
+    from model.training.start.begin import LAST
 
     file = run_dir / "config.yaml"
     if file.exists() or not (run_dir / LAST).exists():
         return read_config(file)
-    from model.training.checkpoints import read_checkpoint
+    from model.training.state.checkpoints import read_checkpoint
 
     tree: dict[str, Any] = read_checkpoint(run_dir / LAST)["config"]
     return tree

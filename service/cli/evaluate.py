@@ -43,7 +43,7 @@ def evaluate(
     labelled = open_source(parse_source(data))
     if (Path(what) / "config.yaml").is_file():
         need_training()
-        from model.training.finish import evaluate_run
+        from model.training.outcome.finish import evaluate_run
 
         result = evaluate_run(Path(what), labelled, flip_test=flip)
         named = {name: values for name, values in result.items() if name != "protocol"}

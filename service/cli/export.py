@@ -40,7 +40,7 @@ def export(
         raise ConfigError([Fault("--branch", found, ", ".join(names))])
     target = out or Path(f"{chosen}.onnx")
     from model.receipt import beside
-    from model.training.finish import export_branch
+    from model.training.outcome.finish import export_branch
 
     card = export_branch(run, chosen, target)
     H, W = card.size

@@ -8,14 +8,14 @@ from rich.table import Table
 if TYPE_CHECKING:
     from model.config import Config
     from model.network.cost import Cost
-    from model.training.plan import Memory, Plan
+    from model.training.start.plan import Memory, Plan
 
 
 def tell_plan(config: "Config", device: str) -> None:
     """On stderr, since stdout is the configuration. Raises ConfigError for an unknown device."""
     from model.errors import DatasetError
-    from model.training.devices import pick_device
-    from model.training.plan import plan
+    from model.training.parallel.devices import pick_device
+    from model.training.start.plan import plan
 
     console = Console(stderr=True, highlight=False)
     try:

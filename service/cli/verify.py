@@ -151,7 +151,7 @@ def _parity(
     """Measured again where the run is at hand, on the sets that the receipt tells it of."""
     if run is None or isinstance(receipt.parity, str):
         return ()
-    from model.training.ship import parity_of
+    from model.training.outcome.ship import parity_of
 
     told = {claim.data for claim in receipt.parity}
     again = [exam for exam in exams if exam.labelled.name in told]

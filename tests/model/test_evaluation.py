@@ -15,7 +15,7 @@ from model.errors import CheckpointUnusable, DatasetError
 from model.evaluation import evaluate_student, measure, on_images, protocol, summary
 from model.predictor import Predictor
 from model.skeletons import COCO17, LSP14, MPII16, Skeleton
-from model.training.finish import evaluate_run
+from model.training.outcome.finish import evaluate_run
 
 COUNT = 12
 

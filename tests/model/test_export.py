@@ -20,11 +20,11 @@ from model.network.cost import student_cost
 from model.onnx_file import contents_of
 from model.predictor import Card, Predictor
 from model.skeletons import COCO17, MPII16
-from model.training.checkpoints import load_judged
-from model.training.finish import export_branch
-from model.training.judge import keypoints
-from model.training.learner import Learner
-from model.training.session import Session
+from model.training.outcome.finish import export_branch
+from model.training.outcome.judge import keypoints
+from model.training.state.checkpoints import load_judged
+from model.training.state.learner import Learner
+from model.training.state.session import Session
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 BRANCHES = ("wide", "slim")

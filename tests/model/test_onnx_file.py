@@ -10,7 +10,7 @@ from model.errors import ModelUnusable
 from model.files import sha256_of
 from model.network.cost import student_cost
 from model.onnx_file import contents_of
-from model.training.checkpoints import load_judged
+from model.training.state.checkpoints import load_judged
 
 
 def test_the_file_is_counted_as_its_network_is(finished_run) -> None:

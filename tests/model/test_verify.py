@@ -14,7 +14,7 @@ from model.data.synthetic import draw_people
 from model.evidence import Exam, prepared
 from model.receipt import NOT_MEASURED, Gain, Latency, Receipt, beside, read_receipt
 from model.skeletons import MPII16
-from model.training.ship import parity_of
+from model.training.outcome.ship import parity_of
 from model.verify import Check, verify
 
 

@@ -21,8 +21,8 @@ from model.data.label_weights import LabelWeights
 from model.data.synthetic import draw_people
 from model.errors import ConfigError
 from model.skeletons import LSP14, MPII16
-from model.training.people import open_people
-from model.training.session import Session
+from model.training.start.people import open_people
+from model.training.state.session import Session
 
 CPU = torch.device("cpu")
 PLANTED = 12

@@ -16,8 +16,8 @@ from model.errors import ConfigError
 from model.evaluation import on_images
 from model.geometry import STRIDE, Box, Crop, map_to_crop
 from model.skeletons import MPII16
-from model.training.judge import keypoints
-from model.training.session import Session
+from model.training.outcome.judge import keypoints
+from model.training.state.session import Session
 
 CPU = torch.device("cpu")
 PEOPLE = 7

@@ -16,9 +16,9 @@ from model.network.cost import student_cost
 from model.predictor import Card, Predictor
 from model.schemes import SCHEMES
 from model.skeletons import MPII16
-from model.training.checkpoints import load_judged
-from model.training.judge import keypoints
-from model.training.session import Session
+from model.training.outcome.judge import keypoints
+from model.training.state.checkpoints import load_judged
+from model.training.state.session import Session
 
 CPU = torch.device("cpu")
 CROP = (32, 48)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from model.config import Config
-from model.training.keeping import best, latest, prune
 from model.training.run import train
+from model.training.state.keeping import best, latest, prune
 
 
 class PowerCut(Exception):

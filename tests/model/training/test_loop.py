@@ -12,11 +12,11 @@ from model.data.packing import Pack, exact_crops, pack
 from model.errors import ConfigError, TrainingDiverged
 from model.evaluation import measure, on_images, summary
 from model.skeletons import MPII16
-from model.training.group import Group
-from model.training.judge import keypoints
 from model.training.loop import Loop
+from model.training.outcome.judge import keypoints
+from model.training.parallel.group import Group
 from model.training.schedules import ramp_up
-from model.training.session import Session
+from model.training.state.session import Session
 
 
 @pytest.fixture(scope="module")

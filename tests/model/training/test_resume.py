@@ -13,7 +13,7 @@ from model.data.packing import pack
 from model.skeletons import MPII16
 from model.training.loop import Loop
 from model.training.run import train
-from model.training.session import Session
+from model.training.state.session import Session
 
 STEPS = 8  # four epochs of two steps, of five epochs: what is after them is not reached
 CLOCK = ("images_per_s", "seconds", "data_s")

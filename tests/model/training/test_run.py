@@ -19,8 +19,8 @@ from model.data.synthetic import draw_people
 from model.errors import CheckpointUnusable, ConfigError, DatasetError
 from model.evaluation import measure, on_images, summary
 from model.skeletons import LSP14, MPII16
-from model.training.checkpoints import load_judged
 from model.training.run import train
+from model.training.state.checkpoints import load_judged
 
 
 class PowerCut(Exception):
