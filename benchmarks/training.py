@@ -11,7 +11,6 @@ loading processes of the public code.
 """
 
 import argparse
-import os
 import platform
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from model.config import Config, load_config
+from model.cores import cores
 from model.data.feed import Feed
 from model.data.mixture import in_skeleton
 from model.data.packing import Pack, pack, picture_of
@@ -367,7 +367,7 @@ def processor() -> str:
         for line in Path("/proc/cpuinfo").read_text().splitlines()
         if line.startswith("model name")
     ]
-    return f"{named[0] if named else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+    return f"{named[0] if named else platform.machine()}, {cores()} cores"
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -13,13 +13,14 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from model.cores import cores
 from model.data.check import fingerprint
 from model.data.packing import exact_crops
 from model.data.readers import LabelledSet
 from model.errors import ModelUnusable
 from model.evaluation import PCK_METRICS, answers, compared, hits_of, measure, on_images
 from model.geometry import Crops
-from model.latency import cores, device_name, interleaved_ms
+from model.latency import device_name, interleaved_ms
 from model.metrics.calibration import BINS, reliability
 from model.predictor import PROVIDERS, Predictor
 from model.receipt import Accuracy, Bin, Calibration, Figure, Latency

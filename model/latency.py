@@ -1,6 +1,5 @@
 """How long students take, side by side, and on what."""
 
-import os
 import platform
 import subprocess
 import time
@@ -10,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from model.cores import cores
 from model.predictor import Predictor
 
 ROUNDS: Final = 100
@@ -41,11 +41,6 @@ def interleaved_ms(
             taken = taken[: i + 1]
             break
     return [float(ms) for ms in np.median(taken, axis=0)]
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def device_name(provider: str) -> str:

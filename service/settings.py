@@ -1,10 +1,10 @@
 """What a person can set about the service; environment variables `OKDHP_…` as for the worker."""
 
-import os
 from typing import Literal
 
 from pydantic import Field
 
+from model.cores import cores
 from worker.settings import WorkerSettings
 
 
@@ -18,7 +18,7 @@ class ServiceSettings(WorkerSettings):
         None, ge=1, description="threads of one inference; by default as the runtime finds best"
     )
     predict_threads: int = Field(
-        default_factory=lambda: max(2, os.cpu_count() or 2),
+        default_factory=lambda: max(2, cores()),
         ge=1,
         description="photographs in work at once; others wait",
     )

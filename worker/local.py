@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from model.cores import cores
 from model.training.events import EventFollower
 from worker.child import FINISHED, STOPPED, write_order
 from worker.failure import Failure, failure_of_exit
@@ -107,13 +108,13 @@ class LocalJobs:
             cache=self._folder / "cache",
             grace_s=self._grace_s,
         )
-        cores = max(1, len(os.sched_getaffinity(0)) // self._at_once)
+        threads = max(1, cores() // self._at_once)
         command = [*self._child, "--job", job.name, "--kind", job.kind, "--run", str(run_dir)]
         with (run_dir / LOG).open("ab") as output:
             return ChildGroup(
                 command,
                 output=output,
-                environment=os.environ | {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(cores)},
+                environment=os.environ | {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(threads)},
             )
 
     def follower(self, job: LocalJob) -> EventFollower:

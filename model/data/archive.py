@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.cores import cores
 from model.data.check import check_set, fingerprint
 from model.data.packing import MARGIN, picture_of
 from model.data.person import Person
@@ -150,7 +151,7 @@ def _cut_out(people: list[Person], recipe: Recipe) -> Iterator[tuple[_Row, bytes
         return _Row(moved, photo, _place(person, window)), buffer.getvalue()
 
     # Pillow lets go of the interpreter while it decodes and encodes.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         yield from pool.map(cut, people)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.cores import cores
 from model.data.person import Person
 from model.errors import ConfigError, DatasetError, Fault, ImageUnreadable
 from model.files import replaced
@@ -171,7 +172,7 @@ def _fill(
         pixels[i] = crops[i].cut(picture_of(people[i]))
 
     # Pillow lets go of the interpreter while it decodes, so threads do share the cores.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for done, _ in enumerate(pool.map(cut, range(len(people))), 1):
             if advance is not None and (done % 256 == 0 or done == len(people)):
                 advance(done, len(people))

@@ -1,9 +1,8 @@
 """On what a training computes."""
 
-import os
-
 import torch
 
+from model.cores import cores
 from model.errors import ConfigError, Fault
 
 
@@ -35,6 +34,5 @@ def leave_a_core(processes: int = 1) -> None:
     second and one made 184 (`tiny` at 96 pixels). processes: how many of a training share the
     cores of this machine.
     """
-    cores = len(os.sched_getaffinity(0))
-    threads = max(1, (cores - 1) // processes)
+    threads = max(1, (cores() - 1) // processes)
     torch.set_num_threads(min(torch.get_num_threads(), threads))
