@@ -133,6 +133,23 @@ class Crop:
         points = np.asarray(points_crop, np.float64)
         return (points - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T
 
+    def of_shrunk(self, shrink: int, corner: tuple[int, int]) -> Self:
+        """The same crop, out of pixels that each average `shrink` × `shrink` of the image's.
+
+        corner: (x, y) of the first image pixel that the first of them averages.
+        """
+        # Such a pixel's centre i lies at corner + shrink·i + (shrink − 1)/2 of the image.
+        turn = self.matrix[:, :2]
+        centre = np.add(corner, (shrink - 1) / 2)
+        moved = np.column_stack([shrink * turn, turn @ centre + self.matrix[:, 2]])
+        return type(self)(moved, self.size)
+
+    @property
+    def block(self) -> int:
+        """Image pixels, each way, of which at least the mean makes up a crop pixel."""
+        # 8 times smaller may be 7.999… in floating point, and must still average blocks of 8.
+        return max(1, int(1 / max(self.px_per_image_px, 1e-9) + 1e-6))
+
     @property
     def px_per_image_px(self) -> float:
         """How many crop pixels one image pixel spans."""
@@ -145,8 +162,7 @@ class Crop:
         texture does not alias; then one bilinear affine does the rest.
         """
         inverse = np.linalg.inv(np.vstack([self.matrix, [0, 0, 1]]))  # crop → image, centres
-        # 8 times smaller may be 7.999… in floating point, and must still average blocks of 8.
-        block = max(1, int(1 / max(self.px_per_image_px, 1e-9) + 1e-6))
+        block = self.block
         left = top = 0
         if block > 1:
             # Only the part under the crop is averaged: the photograph may be far larger.

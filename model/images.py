@@ -7,14 +7,15 @@ Pillow raises on the way becomes one of our two errors.
 import io
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from model.errors import ImageTooLarge, ImageUnreadable, PoseError
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF", "GIF")
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")
 """What is accepted, by Pillow's names; a JPEG with further pictures inside (MPO) is a JPEG."""
 MAX_PIXELS: Final = 50_000_000
 
@@ -33,46 +34,103 @@ _UPRIGHT: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns a picture of an EXIF orientation (Exif 2.3, tag 274) upright."""
+_LYING: Final = (5, 6, 7, 8)
+"""Width and height change places."""
+_FROM_RIGHT: Final = (2, 3, 6, 7)
+"""The stored picture's first pixel lies at the upright one's right."""
+_FROM_BELOW: Final = (3, 4, 7, 8)
 _BEHIND_ALPHA: Final = (255, 255, 255)
 
 
-def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decodes a picture: mode RGB, upright by its EXIF, without metadata.
+class Photograph:
+    """A picture of which the size is known, and a JPEG's pixels are not decoded yet."""
 
-    The first frame of an animation; palettes, CMYK and 16 bits become 8-bit RGB; what is
-    transparent stands before white.
+    def __init__(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> None:
+        """Raises ImageTooLarge when the header tells of more than `max_pixels` (nothing is decoded
+        then), ImageUnreadable when the bytes are not a picture of `FORMATS` or are damaged.
+        """
+        if not data:
+            raise ImageUnreadable("the image is empty (0 bytes)")
+        # Damaged files make Pillow raise about anything (OSError, SyntaxError, ValueError,
+        # EOFError, struct.error, zlib.error, KeyError, MemoryError, …), hence the wide nets.
+        try:
+            self._image = Image.open(io.BytesIO(data), formats=FORMATS)
+        except Exception as fault:
+            accepted = ", ".join(FORMATS)
+            raise ImageUnreadable(
+                f"the {len(data):,} bytes are not an image, or one damaged at its start; "
+                f"accepted: {accepted}"
+            ) from fault
+        pixels = self._image.width * self._image.height
+        if pixels > max_pixels:
+            raise ImageTooLarge(pixels, max_pixels)
+        self._stored = self._image.size
+        self._named = (
+            f"the {self._image.format} image of {self._stored[0]} × {self._stored[1]} pixels"
+        )
+        # Other formats may tell their orientation, or that they are damaged, at their end only.
+        self._drafts = isinstance(self._image, JpegImageFile)
+        if not self._drafts:
+            self._load()
+        self._orientation = _orientation(self._image)
 
-    Raises ImageTooLarge when the header tells of more than `max_pixels` (nothing is decoded then),
-    ImageUnreadable when the bytes are not a picture of `FORMATS` or are damaged or cut short.
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the upright picture, in its own pixels."""
+        width, height = self._stored if self._drafts else self._image.size
+        return (width, height) if self._orientation in _LYING else (height, width)
+
+    def decode(self, shrink: int = 1) -> "Upright":
+        """RGB, upright by its EXIF, without metadata.
+
+        The first frame of an animation; palettes, CMYK and 16 bits become 8-bit RGB; what is
+        transparent stands before white. shrink: 1, 2, 4 or 8; a JPEG is decoded with so many
+        pixels averaged each way, in a fraction of the time; other formats come whole.
+
+        Raises ImageUnreadable when it is damaged or cut short.
+        """
+        width, height = self._stored
+        small = (width // shrink, height // shrink)
+        if not (self._drafts and shrink > 1 and all(small) and self._image.draft(None, small)):
+            shrink = 1
+        self._load()
+        try:
+            upright = _to_rgb(self._image)
+            turn = _UPRIGHT.get(self._orientation)
+            if turn is not None:
+                upright = upright.transpose(turn)
+        except Exception as fault:
+            raise ImageUnreadable(f"{self._named} is damaged or cut short") from fault
+        # Else the next who looks for an orientation would turn it again.
+        upright.info.clear()
+        # The last block of a shrunk row may be a part; turned round, it comes first.
+        height, width = self.size
+        left = width - shrink * upright.width if self._orientation in _FROM_RIGHT else 0
+        top = height - shrink * upright.height if self._orientation in _FROM_BELOW else 0
+        return Upright(upright, shrink, (left, top))
+
+    def _load(self) -> None:
+        try:
+            self._image.load()
+        except Exception as fault:
+            raise ImageUnreadable(f"{self._named} is damaged or cut short") from fault
+
+
+class Upright(NamedTuple):
+    """Decoded pixels, each the mean of `shrink` × `shrink` of the picture's.
+
+    Pixel (i, j) covers the picture's from left + shrink·i, top + shrink·j; corner: (left, top),
+    which is below zero where a turned picture's first block is a part.
     """
-    if not data:
-        raise ImageUnreadable("the image is empty (0 bytes)")
-    # Damaged files make Pillow raise about anything (OSError, SyntaxError, ValueError, EOFError,
-    # struct.error, zlib.error, KeyError, MemoryError, …), hence the wide nets below.
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception as fault:
-        accepted = ", ".join(FORMATS)
-        raise ImageUnreadable(
-            f"the {len(data):,} bytes are not an image, or one damaged at its start; "
-            f"accepted: {accepted}"
-        ) from fault
-    pixels = image.width * image.height
-    if pixels > max_pixels:
-        raise ImageTooLarge(pixels, max_pixels)
-    try:
-        image.load()
-        rgb = _to_rgb(image)
-        turn = _UPRIGHT.get(_orientation(image))
-        upright = rgb if turn is None else rgb.transpose(turn)
-    except Exception as fault:
-        raise ImageUnreadable(
-            f"the {image.format} image of {image.width} × {image.height} pixels "
-            "is damaged or cut short"
-        ) from fault
-    # Else the next who looks for an orientation would turn it again.
-    upright.info.clear()
-    return upright
+
+    image: Image.Image
+    shrink: int
+    corner: tuple[int, int]
+
+
+def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decodes a picture whole; see `Photograph`. Raises ImageTooLarge, ImageUnreadable."""
+    return Photograph(data, max_pixels=max_pixels).decode().image
 
 
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

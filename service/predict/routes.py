@@ -30,7 +30,7 @@ _OPENAPI: Final[dict[str, Any]] = {
                         "image": {
                             "type": "string",
                             "format": "binary",
-                            "description": "JPEG, PNG, WebP, BMP, TIFF, AVIF or GIF",
+                            "description": "JPEG, PNG, WebP, BMP, TIFF or AVIF",
                         },
                         **_PROPERTIES,
                     },

@@ -183,8 +183,8 @@ def unusual_images() -> dict[str, bytes]:
     clear.putalpha(255)
     film = {"save_all": True, "append_images": [Image.new("RGB", (200, 120), "red")]}
     return {
-        "animated gif": saved(dark(), "GIF", **film),
         "animated webp": saved(dark(), "WEBP", lossless=True, **film),
+        "animated png": saved(dark(), "PNG", **film),
         "palette": saved(dark().convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
         "cmyk": saved(dark().convert("CMYK"), "TIFF"),
         "16 bit": saved(wide, "PNG"),
