@@ -1,0 +1,169 @@
+"""Crops of several callers share a batch, and everybody gets the answers to his own."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from model.predictor import BUNDLED, Predictor
+from service.predict.batcher import Batcher
+
+MOST = 4
+
+
+@pytest.fixture(scope="module")
+def predictor(brightest: Path) -> Predictor:
+    return Predictor(brightest)
+
+
+class Slow(Predictor):
+    """A real predictor whose batches wait until they are let go."""
+
+    def __init__(self, path: Path) -> None:
+        self.go = threading.Event()
+        self.go.set()
+        self.began = threading.Event()
+        super().__init__(path)
+
+    def infer(self, crops: NDArray[np.uint8], **options: object) -> NDArray[np.float32]:
+        self.began.set()
+        self.go.wait(10)
+        return super().infer(crops, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def held(brightest: Path) -> Iterator[tuple[Slow, Batcher, list[int]]]:
+    """A batcher that is busy with one crop, and the sizes of the batches that ran."""
+    slow, sizes = Slow(brightest), list[int]()
+    batcher = Batcher(slow, most=MOST, ran=lambda crops, _: sizes.append(crops))
+    slow.go.clear()
+    slow.began.clear()
+    batcher.submit(spots((1, 1)))
+    assert slow.began.wait(10)
+    yield slow, batcher, sizes
+    slow.go.set()
+    batcher.close()
+
+
+def spots(*places: tuple[int, int]) -> NDArray[np.uint8]:
+    """Dark crops, each with one bright pixel at (x, y)."""
+    crops = np.zeros((len(places), 64, 64, 3), np.uint8)
+    for crop, (x, y) in zip(crops, places, strict=True):
+        crop[y, x] = 255
+    return crops
+
+
+place = st.tuples(st.integers(0, 63), st.integers(0, 63))
+
+
+@given(st.lists(st.lists(place, min_size=1, max_size=9), min_size=1, max_size=12))
+@settings(max_examples=30, deadline=None)
+def test_everybody_gets_the_answers_to_his_own_crops(
+    predictor: Predictor, requests: list[list[tuple[int, int]]]
+) -> None:
+    """However requests are cut and joined to batches, also one larger than a batch."""
+    batcher = Batcher(predictor, most=MOST)
+
+    answers = [batcher.submit(spots(*places)) for places in requests]
+
+    for places, answer in zip(requests, answers, strict=True):
+        found = answer.result(10).keypoints
+        assert found.shape == (len(places), 16, 3)
+        assert [tuple(joints[0, :2]) for joints in found] == places
+    batcher.close()
+
+
+def test_who_waits_shares_the_next_batch(held: tuple[Slow, Batcher, list[int]]) -> None:
+    """Full as far as there are crops; what does not fit comes next."""
+    slow, batcher, sizes = held
+
+    answers = [batcher.submit(spots((i, i), (i, 0))) for i in range(3)]
+    slow.go.set()
+
+    assert not wait(answers, 10).not_done
+    assert sizes == [1, 4, 2]
+
+
+def test_a_request_that_was_cancelled_while_it_waited_is_never_computed(
+    held: tuple[Slow, Batcher, list[int]],
+) -> None:
+    """Its client has gone or its deadline has passed."""
+    slow, batcher, sizes = held
+
+    dropped, kept = batcher.submit(spots((2, 2))), batcher.submit(spots((3, 3)))
+    assert dropped.cancel()
+    slow.go.set()
+
+    assert tuple(kept.result(10).keypoints[0, 0, :2]) == (3, 3)
+    assert sizes == [1, 1]
+
+
+def test_flip_test_is_everybodys_own_choice() -> None:
+    """Some of a batch may want it and others not: the student that ships tells them apart."""
+    predictor = Predictor(BUNDLED)
+    crop = np.random.default_rng(0).integers(0, 256, (1, *predictor.card.size, 3), np.uint8)
+    batcher = Batcher(predictor, most=MOST, delay_s=10)
+
+    answers = [batcher.submit(crop, flip_test=flip) for flip in (True, False, True, False)]
+    turned, plain = (predictor.infer(crop, flip_test=flip) for flip in (True, False))
+
+    assert not np.allclose(turned, plain, atol=0.5)
+    for answer, alone in zip(answers, (turned, plain) * 2, strict=True):
+        np.testing.assert_allclose(answer.result(10).keypoints, alone, atol=1e-3)
+    batcher.close()
+
+
+def test_a_batch_that_is_not_full_waits_for_more_as_long_as_it_is_told(
+    brightest: Path,
+) -> None:
+    """On a GPU a fuller batch is worth a millisecond."""
+    sizes: list[int] = []
+    batcher = Batcher(
+        Predictor(brightest), most=2, delay_s=10, ran=lambda crops, _: sizes.append(crops)
+    )
+
+    first = batcher.submit(spots((1, 2)))
+    second = batcher.submit(spots((3, 4)))
+
+    assert not wait([first, second], 5).not_done, "a full batch waits for nobody"
+    assert sizes == [2]
+    batcher.close()
+
+
+def test_an_error_reaches_all_of_its_batch_and_nobody_else(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime that fails once must not stop the thread."""
+    batcher = Batcher(predictor, most=MOST, delay_s=0.05)
+    infer: Callable[..., NDArray[np.float32]] = predictor.infer
+
+    def failing(crops: NDArray[np.uint8], **options: object) -> NDArray[np.float32]:
+        monkeypatch.setattr(predictor, "infer", infer)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(predictor, "infer", failing)
+    large = batcher.submit(spots(*[(1, 1)] * 6))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        large.result(10)
+
+    assert tuple(batcher.submit(spots((9, 8))).result(10).keypoints[0, 0, :2]) == (9, 8)
+    batcher.close()
+
+
+def test_closing_answers_what_was_submitted(held: tuple[Slow, Batcher, list[int]]) -> None:
+    """A model that is swapped out owes its last callers their answers."""
+    slow, batcher, _ = held
+    answer = batcher.submit(spots((4, 4)))
+
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+    slow.go.set()
+    closing.join(10)
+
+    assert tuple(answer.result(0).keypoints[0, 0, :2]) == (4, 4)
