@@ -84,7 +84,10 @@ class CompareConfig(Part):
         if ALONE in rows:
             raise ValueError(f"no variant can be called {ALONE}: `alone` makes that row")
         if (self.budget == "device_time") != bool(self.device_minutes):
-            raise ValueError("budget `device_time` and `device_minutes` go together")
+            raise ValueError(
+                "a budget of `device_time` needs `device_minutes` for each run (--minutes), "
+                "and `device_minutes` that budget"
+            )
         return self
 
     @property

@@ -93,7 +93,7 @@ def test_a_repeated_post_is_the_same_comparison(client: TestClient) -> None:
         ),
         ({"report": [{"format": "lsp", "path": "/etc"}]}, "config.report[0].path", "a path"),
         ({"report": [{"dataset": "lsb"}]}, "config", "there is no data set 'lsb'"),
-        ({"budget": "device_time"}, "config", "go together"),
+        ({"budget": "device_time"}, "config", "needs `device_minutes`"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_and_not_written(
