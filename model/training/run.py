@@ -163,7 +163,9 @@ def _opened(
 
 
 def _claim_folder(run_dir: Path, resume: bool) -> None:
-    if (run_dir / EVENTS).exists() and not resume:
+    events = run_dir / EVENTS
+    # One that was refused before its first event, for its teacher or its data, holds nothing.
+    if not resume and events.exists() and events.stat().st_size:
         raise ConfigError(
             [Fault("out", f"{run_dir} already holds a run", "another folder, or resume it")]
         )

@@ -384,6 +384,16 @@ def test_a_data_set_that_is_not_there_is_named(make_config, tmp_path: Path):
         train(config, tmp_path / "run", device="cpu")
 
 
+def test_a_start_that_was_refused_leaves_its_folder_free(make_config, tmp_path: Path):
+    """The next try, with the data that was meant, goes to the same `--out`."""
+    with pytest.raises(DatasetError):
+        train(make_config(f"data.train=[{{format: lsp, path: {tmp_path}/no}}]"), tmp_path / "run")
+
+    outcome = train(make_config(), tmp_path / "run", stop=after(0), device="cpu")
+
+    assert outcome.state == "stopped"
+
+
 def test_a_metric_that_the_data_cannot_give_is_refused(make_config, tmp_path: Path):
     """Drawn people have no areas, so no AP could choose the best."""
     config = make_config("evaluation.metric=AP", "training.epochs=1")
