@@ -39,9 +39,8 @@ def bars(found: Mapping[str, Any], path: Path) -> None:
             seeds = list(score["seeds"].values())
             axes.plot(seeds, [at] * len(seeds), "o", color="black", markersize=3, zorder=3)
         every = [v for score in scores for v in (*score["interval"], *score["seeds"].values())]
-        room = max(2.0, 0.15 * (max(every) - min(every)))
-        # Bars that begin at 0 hide differences of a point; the axis says where it begins.
-        axes.set_xlim(max(0.0, min(every) - room), min(100.0, max(every) + room))
+        # A bar's length is its value: begun elsewhere, half a point would look like twice as much.
+        axes.set_xlim(0.0, min(100.0, 1.05 * max(every) + 1))
         axes.set_yticks(range(len(lines)), names)
         axes.invert_yaxis()
         axes.set(
