@@ -23,6 +23,10 @@ class MediaTypeUnsupported(PoseError):
     """The body is of a kind that the route does not take."""
 
 
+class ModelInProduction(PoseError):
+    """What answers by default cannot be unloaded."""
+
+
 class NotReady(PoseError):
     """No model is loaded yet, or the runtime is not the one that was asked for."""
 
@@ -55,6 +59,10 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
     worker_errors.ModelNotFound: Kind(404, "model-unknown", "There is no such model"),
     worker_errors.VersionNotFound: Kind(404, "version-unknown", "The model has no such version"),
     worker_errors.ReceiptNotFound: Kind(404, "receipt-unknown", "The version has no receipt"),
+    worker_errors.PromotionRefused: Kind(409, "promotion-refused", "The gate refuses the version"),
+    worker_errors.RollbackImpossible: Kind(
+        409, "rollback-impossible", "There is nothing to go back to"
+    ),
     worker_errors.DatasetNotFound: Kind(404, "dataset-unknown", "There is no such data set"),
     worker_errors.KindUnknown: Kind(422, "job-kind-unknown", "There is no such kind of job"),
     worker_errors.NameInvalid: Kind(422, "name-invalid", "The name is not accepted"),
@@ -70,6 +78,7 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
     worker_errors.NotInstalled: Kind(409, "not-installed", "Packages are missing here"),
     worker_errors.StoreUnusable: Kind(503, "store-unusable", "The store cannot be used now"),
     worker_errors.BrokerUnusable: Kind(503, "broker-unusable", "The broker cannot be used now"),
+    ModelInProduction: Kind(409, "model-in-production", "The model is in production"),
     RequestInvalid: Kind(422, "request-invalid", "The request is not valid"),
     MediaTypeUnsupported: Kind(415, "media-type-unsupported", "The body is of an unknown kind"),
     NotReady: Kind(503, "not-ready", "Not ready to answer yet"),

@@ -19,7 +19,7 @@ from model.config import validated
 from model.errors import ConfigError, Fault, PoseError
 from service.errors import FRAMEWORK, INTERNAL, STATUS, Kind, RequestInvalid, kind_of
 from service.problems import problem
-from worker.errors import KindUnknown, StoreUnusable
+from worker.errors import KindUnknown, PromotionRefused, StoreUnusable
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def _faults_of(error: PoseError) -> Sequence[Fault]:
     if isinstance(error, KindUnknown):
         accepted = ", ".join(error.known)
         return [Fault("kind", f"unknown job kind {error.kind!r}", accepted, error.nearest)]
-    if isinstance(error, ConfigError | RequestInvalid):
+    if isinstance(error, ConfigError | RequestInvalid | PromotionRefused):
         return error.faults
     return ()
 

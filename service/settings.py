@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from model.cores import cores
+from worker.gate import GatePolicy
 from worker.settings import WorkerSettings
 
 
@@ -32,3 +33,33 @@ class ServiceSettings(WorkerSettings):
     registry_poll_s: float = Field(
         1.0, gt=0, description="another replica's promotion is noticed within this time"
     )
+    gate_moved_share: float = Field(
+        0.02, ge=0, le=1, description="of joints that a version may place otherwise than PyTorch"
+    )
+    gate_metric_change: float = Field(
+        1.0, ge=0, description="points of PCK that a version may differ from PyTorch"
+    )
+    gate_max_latency_ms: float | None = Field(
+        None, gt=0, description="of a version's median for one crop, by its receipt"
+    )
+    gate_min_accuracy: dict[str, float] = Field(
+        default_factory=dict, description='demanded of a version: {"lsp:valid pck@0.2": 60}'
+    )
+    gate_max_loss: float | None = Field(
+        None, ge=0, description="points of PCK that a version may lie below production"
+    )
+    gate_licences: tuple[str, ...] | None = Field(
+        None, description='terms that a version may come from: ["Apache-2.0", "*BSD*"]'
+    )
+
+    @property
+    def gate(self) -> GatePolicy:
+        """What is demanded of a version before production."""
+        return GatePolicy(
+            moved_share=self.gate_moved_share,
+            metric_change=self.gate_metric_change,
+            max_latency_ms=self.gate_max_latency_ms,
+            min_accuracy=self.gate_min_accuracy,
+            max_loss=self.gate_max_loss,
+            licences=self.gate_licences,
+        )

@@ -1,8 +1,8 @@
 """What can be wrong with a request about jobs, models, data sets or their stores."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from model.errors import PoseError
+from model.errors import Fault, PoseError
 
 
 class StoreUnusable(PoseError):
@@ -87,6 +87,20 @@ class VersionNotFound(PoseError):
 
 class ReceiptNotFound(PoseError):
     """The version's file was registered without a receipt."""
+
+
+class PromotionRefused(PoseError):
+    """The gate found a version short of what the operator demands; `force` passes it over."""
+
+    def __init__(self, name: str, version: int, faults: Sequence[Fault]) -> None:
+        super().__init__(
+            f"the gate refuses {name}:{version}: " + "; ".join(str(fault) for fault in faults)
+        )
+        self.faults = tuple(faults)
+
+
+class RollbackImpossible(PoseError):
+    """The model is not in production, or nothing was before it."""
 
 
 class DatasetNotFound(PoseError):

@@ -1,25 +1,37 @@
 """The models: numbered versions of students, and which of them is in production."""
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from model.errors import ReceiptUnusable
 from model.predictor import BUNDLED, Predictor
 from model.receipt import beside, read_receipt
 from worker.artifacts import ArtifactStore, digest
-from worker.errors import ModelNotFound, ReceiptNotFound, VersionNotFound
+from worker.errors import (
+    ArtifactNotFound,
+    ModelNotFound,
+    ReceiptNotFound,
+    RollbackImpossible,
+    VersionNotFound,
+)
+from worker.gate import Verdict
 from worker.names import checked_name, is_name
 from worker.store.database import Database
 from worker.store.steps import clock
-from worker.store.tables import Model, Promotion, Version
+from worker.store.tables import Artifact, Model, Promotion, Version
 from worker.store.versions import insert_version
 
 BUNDLED_NAME: Final = "okdhp"
+PROMOTE: Final = "promote"
+ROLLBACK: Final = "rollback"
 
 
 @dataclass(frozen=True)
@@ -144,6 +156,8 @@ class Registry:
             metrics=dict(metrics),
             receipt=receipt,
             job_id=job_id,
+            branch=card.get("branch", ""),
+            variant=card.get("precision", "fp32"),
         )
 
     def add_version(
@@ -154,7 +168,7 @@ class Registry:
         metrics: Mapping[str, Any],
         job_id: str | None = None,
     ) -> Version:
-        """Register an ONNX file as the model's next version; a job's only once.
+        """Register an ONNX file as the model's next version; a branch of a job only once.
 
         Raises NameInvalid, ArtifactUnusable, ReceiptUnusable.
         """
@@ -163,17 +177,95 @@ class Registry:
             at = clock(session)
             return insert_version(session, prepared, at)
 
-    def promote(self, name: str, version: int, *, who: str, why: str = "") -> Promotion:
+    def add_branch(self, name: str, job_id: str, branch: str, left: Sequence[Artifact]) -> Version:
+        """Register a student that a job left, with its receipt; the same version every time.
+
+        left: the job's artifacts. Raises NameInvalid, ArtifactNotFound, ArtifactUnusable,
+        ModelUnusable, ReceiptUnusable.
+        """
+        checked_name(name, "model")
+        there = {artifact.name: artifact for artifact in left}
+        student = there.get(f"students/{branch}.onnx")
+        if student is None:
+            names = sorted(Path(n).stem for n in there if n.startswith("students/"))
+            accepted = ", ".join(n for n in names if not n.endswith(".receipt")) or "none"
+            raise ArtifactNotFound(
+                f"job {job_id} left no student {branch!r}; there are: {accepted} "
+                "(a run with export.branch=all leaves every branch)"
+            )
+        evidence = there.get(f"students/{branch}.receipt.json")
+        with TemporaryDirectory() as folder:
+            # The store may keep each file under a name of its own: here they lie side by side.
+            onnx = Path(folder) / "student.onnx"
+            shutil.copyfile(self._artifacts.fetch(student.key, student.sha256), onnx)
+            if evidence is not None:
+                receipt = self._artifacts.fetch(evidence.key, evidence.sha256)
+                shutil.copyfile(receipt, beside(onnx))
+            card = read_card(onnx)
+            return self.add_version(name, onnx, card, card["metrics"], job_id)
+
+    def siblings(self, version: Version) -> list[Version]:
+        """Versions of the same model that are other branches of the same job, newest first.
+
+        They answer with the same numbers: an int8 student's siblings are int8.
+        """
+        if version.job_id is None:
+            return []
+        query = (
+            select(Version)
+            .where(
+                Version.model == version.model,
+                Version.job_id == version.job_id,
+                Version.variant == version.variant,
+                Version.branch != version.branch,
+            )
+            .order_by(Version.version.desc())
+        )
+        with self._database.reading() as session:
+            return list(session.scalars(query))
+
+    def promote(
+        self,
+        name: str,
+        version: int,
+        *,
+        who: str,
+        why: str = "",
+        gate: Verdict | None = None,
+        forced: bool = False,
+    ) -> Promotion:
         """Put a version into production. Raises ModelNotFound, VersionNotFound.
 
-        who, why: any text; what a database cannot hold is left out.
+        who, why: any text; what a database cannot hold is left out. gate: what it found, for the
+        log alone. forced: whether what it found was to be passed over.
         """
         self.get(name, version)
         with self._database.writing() as session:
-            at = clock(session)
-            line = Promotion(
-                model=name, version=version, at=at, who=_plain(who, 200), why=_plain(why, 1000)
-            )
+            line = _line(name, version, clock(session), who, why)
+            line.gate = None if gate is None else gate.to_json(forced=forced)
+            session.add(line)
+        return line
+
+    def before(self, name: str) -> Version:
+        """The version that was in production before `name`'s present one.
+
+        Raises ModelNotFound, RollbackImpossible.
+        """
+        self.resolve(name)
+        with self._database.reading() as session:
+            return session.get_one(Version, _before(session, name))
+
+    def roll_back(self, name: str, to: Version, *, who: str, why: str = "") -> Promotion:
+        """Put what was in production before back; again goes one further back.
+
+        to: what `before` said. Raises RollbackImpossible when another promotion came between.
+        """
+        with self._database.writing() as session:
+            session.get(Model, name, with_for_update=True)
+            if _before(session, name) != (to.model, to.version):
+                raise RollbackImpossible("another promotion came between: look, and ask again")
+            line = _line(to.model, to.version, clock(session), who, why)
+            line.action = ROLLBACK
             session.add(line)
         return line
 
@@ -203,6 +295,38 @@ class Registry:
             known = self.add_version(BUNDLED_NAME, BUNDLED, card, card["metrics"])
         if in_production is None:
             self.promote(BUNDLED_NAME, known.version, who="okdhp", why="shipped with the program")
+
+
+def _line(name: str, version: int, at: float, who: str, why: str) -> Promotion:
+    return Promotion(
+        model=name,
+        version=version,
+        at=at,
+        who=_plain(who, 200),
+        why=_plain(why, 1000),
+        action=PROMOTE,
+    )
+
+
+def _before(session: Session, name: str) -> tuple[str, int]:
+    """Model and version that the log leads back to. Raises RollbackImpossible.
+
+    A promotion goes on top of what was there, a rollback takes the top away: two in a row lead two
+    back, and do not swap.
+    """
+    was: list[tuple[str, int]] = []
+    for line in session.scalars(select(Promotion).order_by(Promotion.id)):
+        here = (line.model, line.version)
+        if line.action == ROLLBACK:
+            was.pop()
+        elif not was or was[-1] != here:
+            was.append(here)
+    if not was or was[-1][0] != name:
+        now = f"{was[-1][0]}:{was[-1][1]} is" if was else "nothing is"
+        raise RollbackImpossible(f"model {name!r} is not in production: {now}")
+    if len(was) < 2:
+        raise RollbackImpossible(f"nothing was in production before {name}:{was[-1][1]}")
+    return was[-2]
 
 
 def _plain(text: str, length: int) -> str:

@@ -4,14 +4,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
+from model.errors import Fault
 from model.receipt import Receipt
 from service.context import Context, context
+from service.errors import RequestInvalid
 from service.models import schemas
 from service.problems import problems
 from service.times import shown
-from worker.errors import ModelNotFound
+from worker.errors import ActionRefused, ModelNotFound, PromotionRefused
+from worker.gate import judge
 from worker.registry import ModelEntry
-from worker.store import Promotion, Version
+from worker.store import ACTIONS, Promotion, State, Version
 
 router = APIRouter(prefix="/models", tags=["models"])
 Parts = Annotated[Context, Depends(context)]
@@ -23,7 +26,7 @@ def list_models(parts: Parts) -> schemas.ModelList:
     production = _production(parts)
     return schemas.ModelList(
         production=production,
-        models=[_entry(model, production) for model in parts.stores.registry.models()],
+        models=[_entry(model, production, parts) for model in parts.stores.registry.models()],
     )
 
 
@@ -35,7 +38,7 @@ def get_model(name: str, parts: Parts) -> schemas.ModelDocument:
     if found is None:
         raise ModelNotFound(f"there is no model {name!r}")
     return schemas.ModelDocument(
-        **_entry(found, _production(parts)).model_dump(),
+        **_entry(found, _production(parts), parts).model_dump(),
         promotions=[_promotion(line) for line in registry.promotions(name)],
     )
 
@@ -67,39 +70,133 @@ def promote(
 ) -> schemas.PromotionEntry:
     """From the answer on, /predict uses it; no request fails or is kept waiting meanwhile.
 
-    A version that cannot run here is refused and nothing changes.
+    A version that cannot run here, or that the gate finds short of what the operator demands, is
+    refused and nothing changes. `force` with a reason passes the gate over, which is logged.
     """
+    posted = posted or schemas.PromotionPost()
+    if posted.force and not posted.reason.strip():
+        raise RequestInvalid(Fault("reason", "is missing", "why the gate is passed over"))
+    registry = parts.stores.registry
+    found = registry.get(name, version)
+    verdict = judge(
+        found, _in_production(parts), parts.settings.gate, provider=parts.settings.provider
+    )
+    if verdict.faults and not posted.force:
+        raise PromotionRefused(name, version, verdict.faults)
     parts.models.load(name, version)
-    who = request.client.host if request.client else "unknown"
-    why = posted.reason if posted else ""
-    line = parts.stores.registry.promote(name, version, who=who, why=why)
+    line = registry.promote(
+        name, version, who=_who(request), why=posted.reason, gate=verdict, forced=posted.force
+    )
     parts.models.refresh()
     return _promotion(line)
 
 
-def _production(parts: Context) -> schemas.ProductionEntry | None:
+@router.post(
+    "/{name}/rollback",
+    summary="Put back what was in production before",
+    responses=problems(404, 409, 410, 422),
+)
+def roll_back(
+    name: str, request: Request, parts: Parts, posted: schemas.RollbackPost | None = None
+) -> schemas.PromotionEntry:
+    """The model must be in production. Once more goes one further back.
+
+    The gate is not asked: what is put back was in production.
+    """
+    registry = parts.stores.registry
+    to = registry.before(name)
+    parts.models.load(to.model, to.version)
+    why = posted.reason if posted else ""
+    line = registry.roll_back(name, to, who=_who(request), why=why)
+    parts.models.refresh()
+    return _promotion(line)
+
+
+@router.post(
+    "/{name}/versions",
+    summary="Register a student of a job",
+    status_code=201,
+    responses=problems(404, 409, 410, 422),
+)
+def add_version(name: str, posted: schemas.VersionPost, parts: Parts) -> schemas.VersionEntry:
+    """Any branch that the job left, as the model's next version; asked again, the same version.
+
+    A job registers its best branch by itself.
+    """
+    stores = parts.stores
+    job = stores.jobs.get(posted.job)
+    if job.state != State.SUCCEEDED:
+        raise ActionRefused(job.id, "register a student of", job.state, ACTIONS[job.state])
+    left = stores.jobs.artifacts(job.id)
+    version = stores.registry.add_branch(name, job.id, posted.branch, left)
+    return _version(version, _production(parts), parts)
+
+
+@router.post(
+    "/{name}/versions/{version}/load",
+    summary="Load and warm a version",
+    responses=problems(404, 409, 410, 422),
+)
+def load(name: str, version: int, parts: Parts) -> schemas.VersionEntry:
+    """Beside the one in production, so that the first request for it does not wait.
+
+    It stays until more versions are asked for than the setting `loaded_models` keeps.
+    """
+    parts.models.load(name, version)
+    found = parts.stores.registry.get(name, version)
+    return _version(found, _production(parts), parts)
+
+
+@router.post(
+    "/{name}/versions/{version}/unload",
+    summary="Free a version's memory",
+    responses=problems(404, 409, 422),
+)
+def unload(name: str, version: int, parts: Parts) -> schemas.VersionEntry:
+    """When the last request that uses it ends. A request for it loads it again."""
+    found = parts.stores.registry.get(name, version)
+    parts.models.unload(name, version)
+    return _version(found, _production(parts), parts)
+
+
+def _who(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def _in_production(parts: Context) -> Version | None:
     try:
-        found = parts.stores.registry.production()
+        return parts.stores.registry.production()
     except ModelNotFound:
         return None
-    return schemas.ProductionEntry(model=found.model, version=found.version)
 
 
-def _entry(model: ModelEntry, production: schemas.ProductionEntry | None) -> schemas.ModelEntry:
+def _production(parts: Context) -> schemas.ProductionEntry | None:
+    found = _in_production(parts)
+    return None if found is None else _key(found)
+
+
+def _key(version: Version) -> schemas.ProductionEntry:
+    return schemas.ProductionEntry(model=version.model, version=version.version)
+
+
+def _entry(
+    model: ModelEntry, production: schemas.ProductionEntry | None, parts: Context
+) -> schemas.ModelEntry:
     return schemas.ModelEntry(
         name=model.name,
         default_version=model.promoted or model.versions[0].version,
-        versions=[_version(version, production) for version in model.versions],
+        versions=[_version(version, production, parts) for version in model.versions],
     )
 
 
-def _version(version: Version, production: schemas.ProductionEntry | None) -> schemas.VersionEntry:
-    here = schemas.ProductionEntry(model=version.model, version=version.version)
+def _version(
+    version: Version, production: schemas.ProductionEntry | None, parts: Context
+) -> schemas.VersionEntry:
     card = version.card
     return schemas.VersionEntry(
         model=version.model,
         version=version.version,
-        in_production=here == production,
+        in_production=_key(version) == production,
         branch=card["branch"],
         skeleton=card["skeleton"]["name"],
         input_px=card["size"],
@@ -110,11 +207,21 @@ def _version(version: Version, production: schemas.ProductionEntry | None) -> sc
         metrics=version.metrics,
         has_receipt=version.receipt is not None,
         job=version.job_id,
+        run=card["run"],
+        siblings=[of.version for of in parts.stores.registry.siblings(version)],
+        precision=version.variant,
+        loaded=(version.model, version.version) in parts.models.loaded(),
         created_at=shown(version.created_at),
     )
 
 
 def _promotion(line: Promotion) -> schemas.PromotionEntry:
     return schemas.PromotionEntry(
-        model=line.model, version=line.version, at=shown(line.at), who=line.who, why=line.why
+        model=line.model,
+        version=line.version,
+        at=shown(line.at),
+        who=line.who,
+        why=line.why,
+        action=line.action,
+        gate=None if line.gate is None else schemas.GateEntry.model_validate(line.gate),
     )

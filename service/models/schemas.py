@@ -22,6 +22,10 @@ class VersionEntry(BaseModel):
     metrics: dict[str, Any]
     has_receipt: bool = Field(description="whether the version came with its receipt")
     job: str | None = Field(description="id of the job that made it")
+    run: str = Field(description="name of the run that it was trained in")
+    siblings: list[int] = Field(description="versions that are other branches of the same job")
+    precision: str = Field(description="what it computes with: fp32, fp16 or int8")
+    loaded: bool = Field(description="whether it is in this server's memory")
     created_at: datetime
 
 
@@ -47,6 +51,30 @@ class ModelList(BaseModel):
     models: list[ModelEntry]
 
 
+class VersionPost(BaseModel):
+    """Which student of which job becomes a model's next version."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"job": "01998e6e-0000-7000-8000-000000000000", "branch": "branch1"}]
+        },
+    )
+
+    job: str = Field(max_length=36, description="id of a job that succeeded")
+    branch: str = Field(max_length=64)
+
+
+class RollbackPost(BaseModel):
+    """Why production goes back."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "wrists jump"}]}
+    )
+
+    reason: str = Field("", max_length=1000)
+
+
 class PromotionPost(BaseModel):
     """Why a version goes into production."""
 
@@ -55,6 +83,26 @@ class PromotionPost(BaseModel):
     )
 
     reason: str = Field("", max_length=1000)
+    force: bool = Field(
+        False, description="pass over what the gate finds; takes a reason, which is logged"
+    )
+
+
+class CheckEntry(BaseModel):
+    """One demand of the gate."""
+
+    what: str = Field(examples=["accuracy.lsp:valid.pck@0.2"])
+    found: str
+    demanded: str
+    passed: bool
+
+
+class GateEntry(BaseModel):
+    """What the gate found."""
+
+    passed: bool
+    forced: bool = Field(description="whether it was passed over")
+    checks: list[CheckEntry]
 
 
 class PromotionEntry(BaseModel):
@@ -65,6 +113,8 @@ class PromotionEntry(BaseModel):
     at: datetime
     who: str
     why: str
+    action: str = Field(description="promote or rollback")
+    gate: GateEntry | None = Field(description="null where the gate was not asked")
 
 
 class ModelDocument(ModelEntry):

@@ -14,7 +14,7 @@ from typing import Final
 
 from model.errors import ModelUnusable, PoseError
 from model.predictor import Predictor
-from service.errors import NotReady
+from service.errors import ModelInProduction, NotReady
 from worker.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -89,6 +89,25 @@ class ServedModels:
                 while len(self._others) > self._keep:
                     self._others.popitem(last=False)
             return served
+
+    def unload(self, name: str, version: int) -> None:
+        """Free this version with its last request; nothing where it is not loaded.
+
+        Raises ModelInProduction.
+        """
+        with self._changing:
+            now = self._production
+            if now is not None and (now.name, now.version) == (name, version):
+                raise ModelInProduction(f"{name}:{version} is in production: promote another first")
+            self._others.pop((name, version), None)
+
+    def loaded(self) -> frozenset[tuple[str, int]]:
+        """Names and versions of what is in memory."""
+        with self._changing:
+            now = self._production
+            return frozenset(self._others) | (
+                frozenset() if now is None else {(now.name, now.version)}
+            )
 
     def refresh(self) -> None:
         """Look which version is in production and swap to it if it is another.

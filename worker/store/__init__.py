@@ -4,6 +4,7 @@ from worker.store.database import Database, open_database
 from worker.store.jobs import Claim, JobPage, JobStore
 from worker.store.parts import NewPart, Waiting
 from worker.store.tables import (
+    ACTIONS,
     ACTIVE,
     FINAL,
     FOLLOWS,
@@ -18,6 +19,7 @@ from worker.store.tables import (
 )
 
 __all__ = [
+    "ACTIONS",
     "ACTIVE",
     "FINAL",
     "FOLLOWS",

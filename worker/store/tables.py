@@ -180,7 +180,9 @@ class Version(Table):
     """One student of a model; never changed."""
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("model", "job_id", name="one_version_a_job"),)
+    __table_args__ = (
+        UniqueConstraint("model", "job_id", "branch", "variant", name="one_version_a_branch"),
+    )
 
     model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -192,11 +194,15 @@ class Version(Table):
     receipt: Mapped[dict[str, Any] | None]
     """The evidence, as `model.receipt` wrote it; None for a file that came without."""
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    branch: Mapped[str] = mapped_column(String(64))
+    """Which of its job's students it is."""
+    variant: Mapped[str] = mapped_column(String(16))
+    """The numbers that it computes with: fp32, fp16 or int8."""
     created_at: Mapped[float]
 
 
 class Promotion(Table):
-    """A line of the log of who promoted what, when and why; only ever added to.
+    """A line of the log of who promoted or rolled back what, when and why; only ever added to.
 
     `production` is its last line's version.
     """
@@ -213,6 +219,10 @@ class Promotion(Table):
     at: Mapped[float]
     who: Mapped[str] = mapped_column(String(200))
     why: Mapped[str] = mapped_column(String(1000))
+    action: Mapped[str] = mapped_column(String(16), server_default="promote")
+    """promote or rollback."""
+    gate: Mapped[dict[str, Any] | None]
+    """What `worker.gate` found, with the numbers; None where it was not asked."""
 
 
 class Dataset(Table):

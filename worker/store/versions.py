@@ -8,7 +8,7 @@ from worker.store.tables import Model, Version
 
 
 def insert_version(session: Session, version: Version, at: float) -> Version:
-    """Store a version under its model's next number; the one that its job made already, if any.
+    """Store a version under its model's next number; its branch of its job, if that is there.
 
     version: complete but for `version` and `created_at`. `at`: the time to note.
     """
@@ -22,7 +22,13 @@ def insert_version(session: Session, version: Version, at: float) -> Version:
     # The model's row is locked: numbers are given one after another.
     of_model = Version.model == version.model
     if version.job_id is not None:
-        made = session.scalar(select(Version).where(of_model, Version.job_id == version.job_id))
+        same = (
+            of_model,
+            Version.job_id == version.job_id,
+            Version.branch == version.branch,
+            Version.variant == version.variant,
+        )
+        made = session.scalar(select(Version).where(*same))
         if made is not None:
             return made
     highest = session.scalar(select(func.max(Version.version)).where(of_model))
