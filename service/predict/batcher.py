@@ -7,6 +7,7 @@ for nobody.
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -71,12 +72,37 @@ class _Request:
 
 
 class Batcher:
-    """Runs a predictor for many callers. Safe to call from any thread."""
+    """Runs a predictor for many callers. Safe to call from any thread.
+
+    Its thread ends with the batcher itself: when whoever serves it, and the last request that
+    holds it, have let go.
+    """
 
     def __init__(
         self, predictor: Predictor, *, most: int, delay_s: float = 0.0, ran: Ran | None = None
     ) -> None:
         """most: crops in one batch. delay_s: how long a batch that is not full waits for more."""
+        self._joints = len(predictor.card.skeleton)
+        self._line = _Line(predictor, most, delay_s, ran)
+        # The thread holds the line, never the batcher, so that this is seen to be let go.
+        thread = threading.Thread(target=self._line.work, name="inference", daemon=True)
+        thread.start()
+        weakref.finalize(self, self._line.close)
+
+    def submit(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> "Future[Inferred]":
+        """crops uint8 `[n, H, W, 3]`, n at least 1.
+
+        Nothing is computed for a future that is cancelled while its crops still wait.
+        """
+        request = _Request(crops, flip_test, self._joints)
+        self._line.add(request)
+        return request.answer
+
+
+class _Line:
+    """The requests that wait, and the thread that serves them."""
+
+    def __init__(self, predictor: Predictor, most: int, delay_s: float, ran: Ran | None) -> None:
         self._predictor = predictor
         self._most, self._delay_s, self._ran = most, delay_s, ran
         self._queue: deque[_Request] = deque()
@@ -85,30 +111,20 @@ class Batcher:
         # Filled anew for every batch: no memory is asked for while requests are answered.
         self._crops = np.empty((most, *predictor.card.size, 3), np.uint8)
         self._flips = np.empty(most, bool)
-        # A daemon: an interpreter that ends must not wait for whoever forgot to close it.
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
-        self._thread.start()
 
-    def submit(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> "Future[Inferred]":
-        """crops uint8 `[n, H, W, 3]`, n at least 1.
-
-        Nothing is computed for a future that is cancelled while its crops still wait.
-        """
-        request = _Request(crops, flip_test, len(self._predictor.card.skeleton))
+    def add(self, request: _Request) -> None:
         with self._changed:
-            assert not self._closing, "it was closed"
             self._queue.append(request)
             self._changed.notify()
-        return request.answer
 
     def close(self) -> None:
-        """Ends the thread, once all that was submitted is answered."""
+        """Lets the thread end, once all that waits is answered."""
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join()
 
-    def _work(self) -> None:
+    def work(self) -> None:
+        """The thread."""
         while batch := self._next():
             total = sum(n for _, n in batch)
             began = time.perf_counter()

@@ -1,6 +1,7 @@
 """Crops of several callers share a batch, and everybody gets the answers to his own."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from pathlib import Path
@@ -48,7 +49,6 @@ def held(brightest: Path) -> Iterator[tuple[Slow, Batcher, list[int]]]:
     assert slow.began.wait(10)
     yield slow, batcher, sizes
     slow.go.set()
-    batcher.close()
 
 
 def spots(*places: tuple[int, int]) -> NDArray[np.uint8]:
@@ -76,7 +76,6 @@ def test_everybody_gets_the_answers_to_his_own_crops(
         found = answer.result(10).keypoints
         assert found.shape == (len(places), 16, 3)
         assert [tuple(joints[0, :2]) for joints in found] == places
-    batcher.close()
 
 
 def test_who_waits_shares_the_next_batch(held: tuple[Slow, Batcher, list[int]]) -> None:
@@ -116,7 +115,6 @@ def test_flip_test_is_everybodys_own_choice() -> None:
     assert not np.allclose(turned, plain, atol=0.5)
     for answer, alone in zip(answers, (turned, plain) * 2, strict=True):
         np.testing.assert_allclose(answer.result(10).keypoints, alone, atol=1e-3)
-    batcher.close()
 
 
 def test_a_batch_that_is_not_full_waits_for_more_as_long_as_it_is_told(
@@ -133,7 +131,6 @@ def test_a_batch_that_is_not_full_waits_for_more_as_long_as_it_is_told(
 
     assert not wait([first, second], 5).not_done, "a full batch waits for nobody"
     assert sizes == [2]
-    batcher.close()
 
 
 def test_an_error_reaches_all_of_its_batch_and_nobody_else(
@@ -153,17 +150,22 @@ def test_an_error_reaches_all_of_its_batch_and_nobody_else(
         large.result(10)
 
     assert tuple(batcher.submit(spots((9, 8))).result(10).keypoints[0, 0, :2]) == (9, 8)
-    batcher.close()
 
 
-def test_closing_answers_what_was_submitted(held: tuple[Slow, Batcher, list[int]]) -> None:
-    """A model that is swapped out owes its last callers their answers."""
-    slow, batcher, _ = held
-    answer = batcher.submit(spots((4, 4)))
+def test_its_thread_ends_with_it_and_owes_nobody_an_answer(brightest: Path) -> None:
+    """A model that is swapped out is freed with its last request."""
+    before = threading.active_count()
+    slow = Slow(brightest)
+    batcher = Batcher(slow, most=MOST)
+    assert threading.active_count() == before + 1
+    slow.go.clear()
+    answers = [batcher.submit(spots((4, i))) for i in range(3)]
 
-    closing = threading.Thread(target=batcher.close)
-    closing.start()
+    del batcher
     slow.go.set()
-    closing.join(10)
 
-    assert tuple(answer.result(0).keypoints[0, 0, :2]) == (4, 4)
+    assert [tuple(a.result(10).keypoints[0, 0, :2]) for a in answers] == [(4, 0), (4, 1), (4, 2)]
+    until = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threading.active_count() == before
