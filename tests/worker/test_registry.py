@@ -18,7 +18,13 @@ from model.receipt import (
     write_receipt,
 )
 from worker.artifacts import ArtifactStore
-from worker.errors import ModelNotFound, NameInvalid, ReceiptNotFound, VersionNotFound
+from worker.errors import (
+    ModelNotFound,
+    NameInvalid,
+    ReceiptNotFound,
+    RollbackImpossible,
+    VersionNotFound,
+)
 from worker.registry import Registry
 from worker.store import Database, JobStore, State
 
@@ -90,6 +96,70 @@ def test_a_job_registers_its_student_once_and_with_its_end(
 
     assert registry.get("gym", 1).job_id == job_id
     assert registry.add_version("gym", onnx, {}, {}, job_id).version == 1
+
+
+def test_a_job_may_have_a_version_of_every_branch(
+    registry: Registry, jobs: JobStore, onnx: Path
+) -> None:
+    """Those of one model, job and precision are siblings: any may answer for the other."""
+    job_id = jobs.add("distill", {}, {})[0].id
+    other = jobs.add("distill", {"seed": 1}, {})[0].id
+    cards: list[tuple[str, str, str]] = [
+        (job_id, "a", "fp32"),
+        (job_id, "b", "fp32"),
+        (job_id, "b", "int8"),
+        (job_id, "b", "fp32"),
+        (other, "c", "fp32"),
+    ]
+
+    numbers = [
+        registry.add_version("gym", onnx, {"branch": b, "precision": p}, {}, job).version
+        for job, b, p in cards
+    ]
+
+    assert numbers == [1, 2, 3, 2, 4]
+    assert [v.version for v in registry.siblings(registry.get("gym", 1))] == [2]
+    assert [v.version for v in registry.siblings(registry.get("gym", 2))] == [1]
+    assert registry.siblings(registry.get("gym", 3)) == []
+    assert registry.siblings(registry.get("gym", add(registry, "gym", onnx))) == []
+
+
+def test_each_rollback_goes_one_further_back(registry: Registry, onnx: Path) -> None:
+    """Two in a row that swapped would put back what the first took away."""
+    for name in ("gym", "gym", "clinic"):
+        add(registry, name, onnx)
+    for name, version in (("gym", 1), ("gym", 2), ("gym", 2), ("clinic", 1)):
+        registry.promote(name, version, who="ada")
+
+    seen = []
+    for name in ("clinic", "gym"):
+        registry.roll_back(name, registry.before(name), who="bob", why="worse")
+        seen.append(meant(registry, None))
+
+    assert seen == [("gym", 2), ("gym", 1)]
+    assert [line.action for line in registry.promotions(limit=3)] == [
+        "rollback",
+        "rollback",
+        "promote",
+    ]
+    with pytest.raises(RollbackImpossible, match="nothing was in production before gym:1"):
+        registry.before("gym")
+    with pytest.raises(RollbackImpossible, match="'clinic' is not in production: gym:1 is"):
+        registry.before("clinic")
+
+
+def test_a_rollback_undoes_no_promotion_that_it_did_not_see(registry: Registry, onnx: Path) -> None:
+    """Who asked had another version before him."""
+    for _ in range(3):
+        add(registry, "gym", onnx)
+    registry.promote("gym", 1, who="ada")
+    registry.promote("gym", 2, who="ada")
+    to = registry.before("gym")
+    registry.promote("gym", 3, who="bob")
+
+    with pytest.raises(RollbackImpossible, match="another promotion came between"):
+        registry.roll_back("gym", to, who="ada")
+    assert meant(registry, None) == ("gym", 3)
 
 
 def test_production_is_what_was_promoted_last(registry: Registry, onnx: Path) -> None:

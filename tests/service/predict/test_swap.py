@@ -126,7 +126,7 @@ def test_two_threads_that_ask_at_once_load_once(
     assert len({id(served) for served in found}) == 1
 
 
-def test_promoting_under_load_fails_no_request_and_mixes_no_answer(
+def test_promoting_rolling_back_and_unloading_under_load_fails_no_request_and_mixes_no_answer(
     client: TestClient, add_student: Callable[[str, float], int]
 ) -> None:
     """Each answer's points are those of the version that it names."""
@@ -148,8 +148,12 @@ def test_promoting_under_load_fails_no_request_and_mixes_no_answer(
         thread.start()
     for i in range(20):
         version = (other, 1)[i % 2]
-        promoted = client.post(f"/models/glow/versions/{version}/promote")
-        assert promoted.status_code == 200
+        path = "/models/glow/rollback" if version == 1 else f"/models/glow/versions/{other}/promote"
+        assert client.post(path).status_code == 200
+        assert client.post("/models/glow/versions/1/load").status_code == 200
+        assert client.post(f"/models/glow/versions/{other}/load").status_code == 200
+        # what requests hold may be freed beneath them only when they end
+        assert client.post(f"/models/glow/versions/{1 + other - version}/unload").status_code == 200
         body = client.post("/predict", content=image, params=box).json()
         assert body["model"]["version"] == version  # at once, in the process that promoted
     stop.set()

@@ -17,7 +17,7 @@ from worker.errors import StoreUnusable
 from worker.store import Database, JobStore, open_database
 from worker.store import database as database_file
 from worker.store.database import now
-from worker.store.tables import Artifact, Model, Table
+from worker.store.tables import Artifact, Model, Promotion, Table, Version
 
 MIGRATIONS = Path(database_file.__file__).with_name("migrations")
 JOB_OF_0001 = (
@@ -28,6 +28,15 @@ JOB_OF_0001 = (
 STEP_OF_0001 = (
     "INSERT INTO job_transitions (id, job_id, at, new, attempt, reason) "
     "VALUES (1, 'j', 1.0, 'queued', 0, 'posted')"
+)
+MODEL_OF_0003 = "INSERT INTO models (name, created_at) VALUES ('gym', 1.0)"
+VERSION_OF_0003 = (
+    "INSERT INTO versions (model, version, key, bytes, sha256, card, metrics, created_at) "
+    "VALUES ('gym', 1, 'k', 7, 'x', '{\"branch\": \"nano\"}', '{}', 1.0)"
+)
+PROMOTION_OF_0003 = (
+    "INSERT INTO promotions (id, model, version, at, who, why) "
+    "VALUES (1, 'gym', 1, 1.0, 'ada', 'better')"
 )
 OPEN = "import sys; from worker.store import open_database; open_database(sys.argv[1]).close()"
 
@@ -81,6 +90,28 @@ def test_an_upgrade_keeps_what_an_older_program_wrote(database_url: str) -> None
 
     assert jobs.get("j").parent_id is None
     assert [step.reason for step in jobs.history("j")] == ["posted"]
+    older.close()
+
+
+def test_a_version_that_is_in_production_stays_through_an_upgrade(database_url: str) -> None:
+    """SQLite makes the table again that the log of promotions refers to."""
+    older = Database(database_url)
+    with older.engine.begin() as connection:
+        config = AlembicConfig()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        for row in (MODEL_OF_0003, VERSION_OF_0003, PROMOTION_OF_0003):
+            connection.exec_driver_sql(row)
+    older.upgrade()
+
+    with older.reading() as session:
+        line = session.get_one(Promotion, 1)
+        version = session.get_one(Version, (line.model, line.version))
+    assert (line.action, line.gate) == ("promote", None)
+    assert (version.branch, version.variant) == ("nano", "fp32")
+    with pytest.raises(IntegrityError), older.writing() as session:
+        session.execute(text("UPDATE promotions SET version = 2"))
     older.close()
 
 
