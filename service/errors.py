@@ -31,6 +31,14 @@ class NotReady(PoseError):
     """No model is loaded yet, or the runtime is not the one that was asked for."""
 
 
+class QueueFull(PoseError):
+    """More requests than may wait."""
+
+
+class DeadlinePassed(PoseError):
+    """The time within which an answer was wanted is over."""
+
+
 class Kind(NamedTuple):
     """What a problem document says about its kind."""
 
@@ -81,6 +89,8 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
     ModelInProduction: Kind(409, "model-in-production", "The model is in production"),
     RequestInvalid: Kind(422, "request-invalid", "The request is not valid"),
     MediaTypeUnsupported: Kind(415, "media-type-unsupported", "The body is of an unknown kind"),
+    QueueFull: Kind(429, "queue-full", "Too many requests wait already"),
+    DeadlinePassed: Kind(504, "deadline-passed", "The answer would have come too late"),
     NotReady: Kind(503, "not-ready", "Not ready to answer yet"),
 }
 

@@ -6,7 +6,7 @@ No document holds a path of the server or a stack trace.
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +22,9 @@ from service.problems import problem
 from worker.errors import KindUnknown, PromotionRefused, StoreUnusable
 
 log = logging.getLogger(__name__)
+
+_AGAIN: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+"""What may be tried again, in a second."""
 
 
 def install(app: FastAPI) -> None:
@@ -40,7 +43,7 @@ async def _on_pose_error(request: Request, error: Exception) -> Response:
     kind = kind_of(error)
     if kind is None:
         raise error
-    headers = {"Retry-After": "1"} if kind.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = {"Retry-After": "1"} if kind.status in _AGAIN else None
     return problem(kind, str(error), faults=_faults_of(error), headers=headers)
 
 

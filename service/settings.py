@@ -16,17 +16,28 @@ class ServiceSettings(WorkerSettings):
         "cpu", description="the runtime that must answer; /readyz fails on any other"
     )
     session_threads: int | None = Field(
-        None, ge=1, description="threads of one inference; by default as the runtime finds best"
+        None, ge=1, description="threads of one inference; by default the cores that this process may use"
     )
     predict_threads: int = Field(
         default_factory=lambda: max(2, cores()),
         ge=1,
-        description="photographs in work at once; others wait",
+        description="photographs that are decoded and cut at once",
+    )
+    max_in_flight: int = Field(
+        64, ge=1, description="requests for poses in work or waiting; more are answered 429"
+    )
+    deadline_s: float | None = Field(
+        30.0, gt=0, description="a request for poses that takes longer is dropped and answered 504"
+    )
+    batch_people: int = Field(16, ge=1, description="people in one inference")
+    batch_delay_ms: float = Field(
+        0.0, ge=0, description="how long an inference that is not full waits for more people"
     )
     max_image_bytes: int = Field(32 * 1024**2, ge=1, description="of a body for /predict")
     max_body_bytes: int = Field(1024**2, ge=1, description="of any other body")
     max_pixels: int = Field(50_000_000, ge=1, description="of an image, by its header")
-    max_boxes: int = Field(64, ge=1, description="people in one request")
+    max_boxes: int = Field(64, ge=1, description="people on one photograph")
+    max_images: int = Field(16, ge=1, description="photographs in one request")
     loaded_models: int = Field(
         3, ge=1, description="models kept loaded beside the one in production"
     )
