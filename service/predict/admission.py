@@ -1,0 +1,53 @@
+"""Who may come in: so many requests at once, the others are asked to come again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import Request
+
+from model.errors import Fault
+from service.errors import DeadlinePassed, QueueFull, RequestInvalid
+
+TIMEOUT: Final = "x-timeout-ms"
+"""The header by which a client says how long he waits."""
+
+
+class Admission:
+    """Counts the requests that are in work or wait for it. For the event loop alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.inside = 0
+
+    @property
+    def full(self) -> bool:
+        return self.inside >= self._most
+
+    @asynccontextmanager
+    async def within(self, timeout_s: float | None) -> AsyncIterator[None]:
+        """A place, for so long. Raises QueueFull at once, DeadlinePassed when the time is over:
+        whatever was awaited inside is cancelled then, and what had not begun is never done.
+        """
+        if self.full:
+            raise QueueFull(f"{self.inside} requests are in work or wait, which is the most here")
+        self.inside += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except TimeoutError:
+            raise DeadlinePassed(f"no answer within {timeout_s:g} s, as was asked") from None
+        finally:
+            self.inside -= 1
+
+
+def timeout_of(request: Request, default_s: float | None) -> float | None:
+    """How long a client waits, by his header, in seconds. Raises RequestInvalid."""
+    text = request.headers.get(TIMEOUT)
+    if text is None:
+        return default_s
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text)):
+        raise RequestInvalid(Fault(TIMEOUT, f"found {text[:40]!r}", "milliseconds, above 0"))
+    asked_s = int(text) / 1e3
+    return asked_s if default_s is None else min(asked_s, default_s)
