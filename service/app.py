@@ -15,6 +15,8 @@ from service.datasets import routes as datasets
 from service.headers import SecurityHeaders
 from service.health import routes as health
 from service.jobs import routes as jobs
+from service.keys.guard import KeyGuard
+from service.keys.ring import KeyRing
 from service.limits import BodyLimit
 from service.models import routes as models
 from service.predict import routes as predict
@@ -46,10 +48,12 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         parts = await to_thread.run_sync(_open, settings, no_worker)
         app.state.context = parts
         watch = asyncio.create_task(parts.models.follow(settings.registry_poll_s))
+        keys = asyncio.create_task(parts.keys.follow(settings.registry_poll_s))
         try:
             yield
         finally:
             watch.cancel()
+            keys.cancel()
             parts.stores.close()
 
     app = FastAPI(
@@ -69,6 +73,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         limit_bytes=settings.max_body_bytes,
         of={"/predict": settings.max_image_bytes},
     )
+    app.add_middleware(KeyGuard)
     app.add_middleware(SecurityHeaders)  # added last: outermost, it sees refusals as well
     return app
 
@@ -86,6 +91,7 @@ def _open(settings: ServiceSettings, no_worker: str | None) -> Context:
             threads=settings.session_threads,
             keep=settings.loaded_models,
         ),
+        keys=KeyRing(stores.keys, required=settings.require_keys),
         photographs=CapacityLimiter(settings.predict_threads),
         no_worker=no_worker,
     )

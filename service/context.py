@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from anyio import CapacityLimiter
 from fastapi import Request
 
+from service.keys.ring import KeyRing
 from service.predict.models import ServedModels
 from service.settings import ServiceSettings
 from worker.announcer import Announcer
@@ -19,6 +20,7 @@ class Context:
     stores: Stores
     announcer: Announcer
     models: ServedModels
+    keys: KeyRing
     photographs: CapacityLimiter
     """Bounds how many are in work at once."""
     no_worker: str | None

@@ -10,6 +10,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
+from service.keys.needs import role_needed
 from service.problems import MEDIA_TYPE, ProblemDocument
 
 
@@ -19,6 +20,7 @@ def install(app: FastAPI) -> None:
 
     def described() -> dict[str, Any]:
         document = by_fastapi()
+        _describe_keys(document)
         _describe_problems(document)
         return document
 
@@ -39,6 +41,22 @@ def install(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
         return RedirectResponse(request.scope.get("root_path", "").rstrip("/") + "/docs")
+
+
+def _describe_keys(document: dict[str, Any]) -> None:
+    """How a key is sent, and which operations take one."""
+    document.setdefault("components", {})["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    for path, methods in document.get("paths", {}).items():
+        for method, operation in methods.items():
+            role = role_needed(method.upper(), path)
+            if role is not None:
+                operation["security"] = [{"bearer": []}, {"header": []}]
+                for status, description in ((401, "no known key"), (403, f"not of role {role}")):
+                    said = {"description": f"{description}; only once keys are needed"}
+                    operation["responses"].setdefault(str(status), said)
 
 
 def _describe_problems(document: dict[str, Any]) -> None:

@@ -27,6 +27,14 @@ class ModelInProduction(PoseError):
     """What answers by default cannot be unloaded."""
 
 
+class KeyMissing(PoseError):
+    """The request needs an API key and has none that is known."""
+
+
+class RoleMissing(PoseError):
+    """The key's role does not include what was asked for."""
+
+
 class NotReady(PoseError):
     """No model is loaded yet, or the runtime is not the one that was asked for."""
 
@@ -83,6 +91,8 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
     ),
     worker_errors.DatasetExists: Kind(409, "dataset-exists", "The name is taken"),
     worker_errors.ArtifactUnusable: Kind(410, "artifact-gone", "The stored file is not usable"),
+    worker_errors.KeyNotFound: Kind(404, "key-unknown", "There is no such key"),
+    worker_errors.KeyExists: Kind(409, "key-exists", "The name is taken"),
     worker_errors.NotInstalled: Kind(409, "not-installed", "Packages are missing here"),
     worker_errors.StoreUnusable: Kind(503, "store-unusable", "The store cannot be used now"),
     worker_errors.BrokerUnusable: Kind(503, "broker-unusable", "The broker cannot be used now"),
@@ -91,6 +101,8 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
     MediaTypeUnsupported: Kind(415, "media-type-unsupported", "The body is of an unknown kind"),
     QueueFull: Kind(429, "queue-full", "Too many requests wait already"),
     DeadlinePassed: Kind(504, "deadline-passed", "The answer would have come too late"),
+    KeyMissing: Kind(401, "key-missing", "An API key is needed"),
+    RoleMissing: Kind(403, "role-missing", "The key may not do this"),
     NotReady: Kind(503, "not-ready", "Not ready to answer yet"),
 }
 

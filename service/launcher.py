@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import importlib.util
+import ipaddress
 import logging
 import os
 import signal
@@ -45,16 +46,27 @@ NO_TORCH: Final = (
 )
 
 
-def serve(settings: ServiceSettings, host: str, port: int, *, worker: bool, say: Say) -> None:
+def serve(
+    settings: ServiceSettings,
+    host: str,
+    port: int,
+    *,
+    worker: bool,
+    insecure: bool,
+    say: Say,
+) -> None:
     """Serve until a signal ends it. Raises LaunchRefused, BrokerUnusable, StoreUnusable.
 
-    port: 0 for any free one. worker: whether to start one. say: tells the user a line.
+    port: 0 for any free one. worker: whether to start one. insecure: whether
+    other machines may be let in without keys. say: tells the user a line.
     """
     with (
         held_home(settings.home),
         contextlib.closing(_listen(host, port)) as listener,
         contextlib.ExitStack() as closing,
     ):
+        if not insecure:
+            _refuse_open_doors(settings, listener)
         broker = None
         if settings.broker_url is None:
             broker = closing.enter_context(EmbeddedBroker(settings.home / "broker"))
@@ -192,6 +204,23 @@ def _start_worker(settings: ServiceSettings) -> Process:
         env={**os.environ, **given},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
+    )
+
+
+def _refuse_open_doors(settings: ServiceSettings, listener: socket.socket) -> None:
+    """Raises LaunchRefused where other machines could ask without a key."""
+    address = listener.getsockname()[0]
+    if ipaddress.ip_address(address.partition("%")[0]).is_loopback or settings.require_keys:
+        return
+    stores = open_stores(settings)
+    try:
+        if stores.keys.all():
+            return
+    finally:
+        stores.close()
+    raise LaunchRefused(
+        f"at {address} every machine that reaches this one could use the server, and there is no "
+        "API key; make one with `okdhp keys create NAME`, or say --insecure"
     )
 
 

@@ -16,7 +16,9 @@ class ServiceSettings(WorkerSettings):
         "cpu", description="the runtime that must answer; /readyz fails on any other"
     )
     session_threads: int | None = Field(
-        None, ge=1, description="threads of one inference; by default the cores that this process may use"
+        None,
+        ge=1,
+        description="threads of one inference; by default the cores that this process may use",
     )
     predict_threads: int = Field(
         default_factory=lambda: max(2, cores()),
@@ -42,7 +44,10 @@ class ServiceSettings(WorkerSettings):
         3, ge=1, description="models kept loaded beside the one in production"
     )
     registry_poll_s: float = Field(
-        1.0, gt=0, description="another replica's promotion is noticed within this time"
+        1.0, gt=0, description="another replica's promotion or a revoked key is noticed within"
+    )
+    require_keys: bool = Field(
+        False, description="whether requests need an API key; once any was made they do in any case"
     )
     gate_moved_share: float = Field(
         0.02, ge=0, le=1, description="of joints that a version may place otherwise than PyTorch"

@@ -117,3 +117,11 @@ class NotInstalled(PoseError):
 
 class BrokerUnusable(PoseError):
     """No broker is set, or the embedded one did not start."""
+
+
+class KeyNotFound(PoseError):
+    """No API key has this name."""
+
+
+class KeyExists(PoseError):
+    """The name belongs to another API key, perhaps to a revoked one."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from worker.artifacts import ArtifactStore
 from worker.datasets import Datasets
+from worker.keys import ApiKeys
 from worker.registry import Registry
 from worker.settings import WorkerSettings
 from worker.store import Database, JobStore, open_database
@@ -19,6 +20,7 @@ class Stores:
     artifacts: ArtifactStore
     registry: Registry
     datasets: Datasets
+    keys: ApiKeys
 
     def close(self) -> None:
         self.database.close()
@@ -41,4 +43,5 @@ def open_stores(settings: WorkerSettings) -> Stores:
         artifacts=artifacts,
         registry=Registry(database, artifacts),
         datasets=Datasets(database, settings.data_dir),
+        keys=ApiKeys(database),
     )

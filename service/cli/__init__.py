@@ -23,6 +23,7 @@ from service.cli import (
     data,
     evaluate,
     export,
+    keys,
     predict,
     serve,
     train,
@@ -65,6 +66,7 @@ app.command()(export.export)
 app.command()(choose.choose)
 app.command()(verify.verify)
 app.add_typer(data.app, name="data")
+app.add_typer(keys.app, name="keys")
 app.command()(worker.worker)
 
 

@@ -16,6 +16,12 @@ def serve(
     worker: Annotated[
         bool, typer.Option(help="Whether a worker for jobs runs beside the API.")
     ] = True,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure", help="Listen beyond this machine although no API key was ever made."
+        ),
+    ] = False,
 ) -> None:
     """Start the server: API, worker and broker, all state in one folder.
 
@@ -28,4 +34,4 @@ def serve(
     settings = settings_of(home)
     from service import launcher
 
-    launcher.serve(settings, host, port, worker=worker, say=typer.echo)
+    launcher.serve(settings, host, port, worker=worker, insecure=insecure, say=typer.echo)

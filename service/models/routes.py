@@ -8,6 +8,7 @@ from model.errors import Fault
 from model.receipt import Receipt
 from service.context import Context, context
 from service.errors import RequestInvalid
+from service.keys.guard import caller
 from service.models import schemas
 from service.problems import problems
 from service.times import shown
@@ -85,7 +86,7 @@ def promote(
         raise PromotionRefused(name, version, verdict.faults)
     parts.models.load(name, version)
     line = registry.promote(
-        name, version, who=_who(request), why=posted.reason, gate=verdict, forced=posted.force
+        name, version, who=caller(request), why=posted.reason, gate=verdict, forced=posted.force
     )
     parts.models.refresh()
     return _promotion(line)
@@ -107,7 +108,7 @@ def roll_back(
     to = registry.before(name)
     parts.models.load(to.model, to.version)
     why = posted.reason if posted else ""
-    line = registry.roll_back(name, to, who=_who(request), why=why)
+    line = registry.roll_back(name, to, who=caller(request), why=why)
     parts.models.refresh()
     return _promotion(line)
 
@@ -157,10 +158,6 @@ def unload(name: str, version: int, parts: Parts) -> schemas.VersionEntry:
     found = parts.stores.registry.get(name, version)
     parts.models.unload(name, version)
     return _version(found, _production(parts), parts)
-
-
-def _who(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
 
 
 def _in_production(parts: Context) -> Version | None:

@@ -52,7 +52,19 @@ def test_statuses_are_those_of_clients_and_of_absence() -> None:
     """A 500 in the table would excuse a bug."""
     kinds = [*errors.STATUS.values(), *errors.FRAMEWORK.values()]
 
-    assert {kind.status for kind in kinds} <= {400, 404, 405, 409, 410, 413, 415, 422, 503}
+    assert {kind.status for kind in kinds} <= {
+        400,
+        401,
+        403,
+        404,
+        405,
+        409,
+        410,
+        413,
+        415,
+        422,
+        503,
+    }
 
 
 @pytest.mark.parametrize(

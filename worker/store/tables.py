@@ -240,3 +240,17 @@ class Dataset(Table):
     """What a person should know, one sentence each."""
     fingerprint: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[float]
+
+
+class ApiKey(Table):
+    """Who may ask for what; never deleted, so that a name in a log means one key for ever."""
+
+    __tablename__ = "api_keys"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    """One of `worker.keys.Role`."""
+    sha256: Mapped[str] = mapped_column(String(64))
+    """Of the key's text, which is stored nowhere."""
+    created_at: Mapped[float]
+    revoked_at: Mapped[float | None]
