@@ -16,6 +16,7 @@ from model.receipt import (
     Licence,
     Made,
     Receipt,
+    ScoreMap,
     Source,
 )
 
@@ -46,6 +47,7 @@ def appraise(path: Path, exams: Sequence[Exam], *, flip_test: bool = False) -> R
         or NOT_MEASURED,
         calibration=tuple(told) or NOT_MEASURED,
         latency=tuple(latencies([path])[0]),
+        score_map=None if card.calibration is None else ScoreMap.model_validate(card.calibration),
         data=Data(
             train=tuple(_source(name, None) for name in card.data),
             valid=tuple(_source(name, judged.get(name)) for name in card.metrics),

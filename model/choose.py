@@ -14,7 +14,7 @@ from model.evidence import latencies
 from model.files import replaced
 from model.predictor import available
 from model.receipt import Figure, Latency, Receipt, measured, with_latency
-from model.training.outcome.ship import examine, ship
+from model.training.outcome.ship import examine, kept_map, ship
 from model.training.outcome.trained import open_run
 
 _GREY: Final = "#8c8c8c"
@@ -63,7 +63,7 @@ def options(
     names = run.learner.network.names
     files = [folder / f"{name}.onnx" for name in names]
     receipts = [
-        ship(run, name, examined, file, chosen_on=not sources)
+        ship(run, name, examined, file, scores=kept_map(run, name), chosen_on=not sources)
         for name, file in zip(names, files, strict=True)
     ]
     timed = latencies(files, provider=provider)

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model.calibration import ScoreMap
+from model.calibration_file import put_map
 from model.config import Config
 from model.errors import ModelUnusable
 from model.files import write_with
@@ -59,9 +61,16 @@ class Deployed(nn.Module):
 
 
 def export_student(
-    student: Student, config: Config, skeleton: Skeleton, card: Card, path: Path
+    student: Student,
+    config: Config,
+    skeleton: Skeleton,
+    card: Card,
+    path: Path,
+    scores: ScoreMap | None = None,
 ) -> None:
-    """Write the file. Raises ModelUnusable where the exporter's result breaks its own contract."""
+    """Write the file, with a map from scores to probabilities where there is one.
+
+    Raises ModelUnusable where the exporter's result breaks its own contract."""
     deployed = Deployed(student, config, skeleton).float().cpu().eval()
     H, W = config.data.crop_px
     example = (torch.zeros(3, H, W, 3, dtype=torch.uint8), torch.tensor([0, 2]))
@@ -83,6 +92,8 @@ def export_student(
     graph = program.model_proto
     _without_traces(graph)
     _default_to_no_mirror(graph)
+    if scores is not None:
+        put_map(graph, scores)
     entry = graph.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, card.to_json()
     onnx.checker.check_model(graph)

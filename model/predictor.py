@@ -42,6 +42,9 @@ class Card:
     data: tuple[str, ...]
     licence: str
     metrics: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] | None = None
+    """How the map from scores to probabilities was fitted, and how well it does on people that it
+    was not fitted on (`model.calibration`); None where a score is what the decoder says."""
 
     def to_json(self) -> str:
         """The metadata's text; `from_json` reads it."""
@@ -56,6 +59,7 @@ class Card:
                 "data": list(self.data),
                 "licence": self.licence,
                 "metrics": self.metrics,
+                "calibration": self.calibration,
             }
         )
 
@@ -75,6 +79,7 @@ class Card:
             data=tuple(tree["data"]),
             licence=tree["licence"],
             metrics=tree["metrics"],
+            calibration=tree.get("calibration"),
         )
 
 

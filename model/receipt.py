@@ -115,6 +115,18 @@ class Calibration(Part):
     bins: tuple[Bin, ...]
 
 
+class ScoreMap(Part):
+    """The map from scores to probabilities that is in the file (`model.calibration`)."""
+
+    map: Literal["pooled", "per joint"]
+    data: tuple[str, ...] = Field(description="whose validation people it was fitted on")
+    tolerance: str = Field(description="the metric whose threshold it is, as pck@0.2")
+    joints: int
+    ece_before: float = Field(description="expected calibration error without the map, 0…1")
+    ece_after: float = Field(description="with it, on people that it was not fitted on")
+    held_out: str = Field(description="which people those are")
+
+
 class Latency(Part):
     """The median time of one inference, without decoding and cutting out."""
 
@@ -157,7 +169,7 @@ class Made(Part):
 
 
 class Receipt(Part):
-    """The whole; fields that later versions add change `format`."""
+    """The whole. A field that is added has a default: receipts without it stay readable."""
 
     format: Literal[1] = FORMAT
     name: str = Field(description="of the model in a registry")
@@ -170,6 +182,9 @@ class Receipt(Part):
     accuracy: tuple[Accuracy, ...] | NotMeasured
     calibration: tuple[Calibration, ...] | NotMeasured
     latency: tuple[Latency, ...] | NotMeasured
+    score_map: ScoreMap | None = Field(
+        None, description="None where a score is what the decoder says"
+    )
     data: Data
     licences: tuple[Licence, ...]
     config: dict[str, Any] | None = Field(description="resolved; None where it is not recorded")

@@ -18,6 +18,7 @@ from model.errors import (
     TrainingDiverged,
 )
 from service.cli import (
+    calibrate,
     choose,
     compare,
     data,
@@ -63,6 +64,7 @@ app.command()(train.train)
 app.command()(compare.compare)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
+app.command()(calibrate.calibrate)
 app.command()(choose.choose)
 app.command()(verify.verify)
 app.add_typer(data.app, name="data")

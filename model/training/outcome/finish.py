@@ -21,7 +21,7 @@ from model.predictor import Card, Predictor
 from model.receipt import beside, read_receipt, with_latency, write_receipt
 from model.skeletons import Skeleton
 from model.training.events import EventLog
-from model.training.outcome.ship import Examined, examine, ship
+from model.training.outcome.ship import Examined, examine, kept_map, score_map, ship
 from model.training.outcome.trained import METRICS, checkpoint_facts, open_run
 from model.training.parallel.devices import device_name
 from model.training.start.begin import BEST
@@ -64,8 +64,11 @@ def finish(
         branch: run_dir / "students" / f"{branch}.onnx"
         for branch in chosen_branches(run.config, progress.best_branch)
     }
+    maps = {branch: score_map(run, branch, examined) for branch in run.learner.network.names}
+    # Of every branch, so that one which is exported later answers with probabilities as well.
+    metrics["calibration"] = {b: m.to_json() for b, m in maps.items() if m is not None}
     receipts = {
-        branch: ship(run, branch, examined, path, chosen_on=True)
+        branch: ship(run, branch, examined, path, scores=maps[branch], chosen_on=True)
         for branch, path in students.items()
     }
     timed = latencies(list(students.values()))
@@ -98,7 +101,7 @@ def export_branch(run_dir: Path, branch: str, path: Path) -> Card:
     found of the branch, and the latency here. Raises CheckpointUnusable.
     """
     run = open_run(run_dir, torch.device("cpu"))
-    receipt = ship(run, branch, [], path, chosen_on=True)
+    receipt = ship(run, branch, [], path, scores=kept_map(run, branch), chosen_on=True)
     own = beside(run_dir / "students" / f"{branch}.onnx")
     if own.exists() and (shipped := read_receipt(own)).file == receipt.file:
         receipt = shipped

@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model import receipt as receipts
+from model.calibration import ScoreMap, fitted, seen
+from model.calibration_file import map_of
 from model.data.readers import LabelledSet
 from model.errors import CheckpointUnusable
 from model.evaluation import measure, on_images, protocol, summary
@@ -70,24 +73,51 @@ def examine(run: Trained, labelled: LabelledSet, *, flip_test: bool) -> Examined
     return Examined(exam, plain, result)
 
 
+def score_map(run: Trained, branch: str, examined: Sequence[Examined]) -> ScoreMap | None:
+    """What makes the branch's scores probabilities, fitted on what it was validated on.
+
+    None where there is too little to fit on.
+    """
+    told = [
+        seen(on_images(set_.plain[branch], set_.exam.ways), run.skeleton, set_.exam.labelled)
+        for set_ in examined
+    ]
+    return fitted([of for of in told if of is not None], len(run.skeleton))
+
+
+def kept_map(run: Trained, branch: str) -> ScoreMap | None:
+    """The same as it was found when the run finished; None where it has not."""
+    found = run.metrics.get("calibration", {}).get(branch)
+    return None if found is None else ScoreMap.from_json(found)
+
+
 def ship(
-    run: Trained, branch: str, examined: Sequence[Examined], path: Path, *, chosen_on: bool
+    run: Trained,
+    branch: str,
+    examined: Sequence[Examined],
+    path: Path,
+    *,
+    scores: ScoreMap | None,
+    chosen_on: bool,
 ) -> Receipt:
     """Write the branch's file; its receipt, but for what takes a quiet machine: the latency.
+
+    scores: the map that the file gets (`score_map`, `kept_map`).
 
     examined: the sets that it is held to PyTorch on, through the code that serves; of none the
     receipt tells what was found when the run finished. chosen_on: whether epoch and branch were
     chosen on them.
     """
     index = run.learner.network.names.index(branch)
-    scores = {s.exam.labelled.name: summary(s.result[branch]) for s in examined}
-    card = card_of(run, branch, scores or _scores(run, branch))
-    export_student(run.learner.network.cut(index), run.config, run.skeleton, card, path)
+    metrics = {s.exam.labelled.name: summary(s.result[branch]) for s in examined}
+    card = card_of(run, branch, metrics or _scores(run, branch), scores)
+    student = run.learner.network.cut(index)
+    export_student(student, run.config, run.skeleton, card, path, scores)
     predictor = Predictor(path)
     parities, accuracy, calibration = [], [], []
     for set_ in examined:
         exam, flip_test = set_.exam, bool(set_.result["protocol"]["flip_test"])
-        found, held = _held(predictor, exam, set_.plain[branch], run.skeleton)
+        found, held = _held(predictor, exam, set_.plain[branch], run.skeleton, scores)
         parities.append(held)
         answers = (
             sat(predictor, exam, flip_test=True)
@@ -108,6 +138,7 @@ def ship(
         accuracy=tuple(accuracy) or _found_when_finished(run, branch) or NOT_MEASURED,
         calibration=told or NOT_MEASURED,
         latency=NOT_MEASURED,
+        score_map=None if scores is None else receipts.ScoreMap.model_validate(scores.told),
         data=Data(train=sources_of(run, "train"), valid=sources_of(run, "valid")),
         licences=tuple(licences_of(run)),
         config=run.told.model_dump(mode="json"),
@@ -123,12 +154,15 @@ def parity_of(run_dir: Path, path: Path, exams: Sequence[Exam]) -> tuple[Parity,
     branch = predictor.card.branch
     if branch not in run.learner.network.names:
         raise CheckpointUnusable(f"{run_dir.name} has no branch {branch}: {path.name} is not of it")
+    scores = map_of(path)
     return tuple(
-        _held(predictor, exam, _plain(run, exam)[branch], run.skeleton)[1] for exam in exams
+        _held(predictor, exam, _plain(run, exam)[branch], run.skeleton, scores)[1] for exam in exams
     )
 
 
-def card_of(run: Trained, branch: str, metrics: dict[str, Any]) -> Card:
+def card_of(
+    run: Trained, branch: str, metrics: dict[str, Any], scores: ScoreMap | None = None
+) -> Card:
     """What the file says of itself. metrics: by set."""
     return Card(
         branch=branch,
@@ -139,6 +173,7 @@ def card_of(run: Trained, branch: str, metrics: dict[str, Any]) -> Card:
         data=tuple(source.name for source in sources_of(run, "train")),
         licence=run.config.export.licence,
         metrics=metrics,
+        calibration=None if scores is None else scores.told,
     )
 
 
@@ -147,9 +182,18 @@ def _plain(run: Trained, exam: Exam) -> dict[str, NDArray[np.float32]]:
 
 
 def _held(
-    predictor: Predictor, exam: Exam, reference: NDArray[np.float32], skeleton: Skeleton
+    predictor: Predictor,
+    exam: Exam,
+    reference: NDArray[np.float32],
+    skeleton: Skeleton,
+    scores: ScoreMap | None,
 ) -> tuple[NDArray[np.float32], Parity]:
-    """The file's answers `[P, K, 3]`, and how far they are from the network's."""
+    """The file's answers `[P, K, 3]`, and how far they are from the network's.
+
+    scores: the map that the file has and the network has not.
+    """
+    if scores is not None:
+        reference = scores.applied(reference)
     found, distance = parity(predictor, exam.crops, reference)
     before, after = (
         summary(measure(on_images(points, exam.ways), skeleton, exam.labelled, intervals=False))

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model.calibration_file import map_of
 from model.config import Config, load_config, merge
 from model.data.packing import exact_crops
 from model.data.synthetic import draw_people
@@ -123,6 +124,9 @@ def test_the_student_that_ships_can_be_gone_on_with():
     crops = crops_of(config, 4)
 
     found = keypoints(session.learner, crops, config, MPII16, flip_test=False)["nano"]
+    scores = map_of(BUNDLED)  # the file's own: a network that learns has none
+    if scores is not None:
+        found = scores.applied(found)
     np.testing.assert_allclose(found, Predictor(BUNDLED).infer(crops), atol=0.01)
     assert told.taken == sum(p.numel() for p in session.learner.network.parameters())
 
