@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.types import Receive, Scope, Send
 
 from model.errors import Fault
 from service.errors import Kind
@@ -14,6 +15,7 @@ from service.errors import Kind
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:okdhp:problem:"
 
+_REASON: Final = "okdhp.problem"
 _MOST_FAULTS: Final = 50
 _LONGEST: Final = 4_000
 
@@ -61,6 +63,46 @@ class ProblemDocument(BaseModel):
     )
 
 
+class ErrorDocument(BaseModel):
+    """What the Open Inference Protocol makes of an error."""
+
+    error: Text = Field(description="what was wrong with this request, and what is accepted")
+
+
+class Problem(JSONResponse):
+    """A problem document as a response, in the shape that the address's protocol wants."""
+
+    def __init__(self, document: ProblemDocument, slug: str, headers: Mapping[str, str]) -> None:
+        super().__init__(
+            document.model_dump(exclude_none=True),
+            document.status,
+            media_type=MEDIA_TYPE,
+            headers=headers,
+        )
+        self._document, self._slug = document, slug
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[_REASON] = self._slug
+        if not speaks_v2(scope["path"].removeprefix(scope.get("root_path", ""))):
+            await super().__call__(scope, receive, send)
+            return
+        own = {k: v for k, v in self.headers.items() if k not in ("content-length", "content-type")}
+        document = ErrorDocument(error=self._document.detail)
+        response = JSONResponse(document.model_dump(), self.status_code, headers=own)
+        await response(scope, receive, send)
+
+
+def speaks_v2(path: str) -> bool:
+    """Whether the address is of the Open Inference Protocol, whose errors are `ErrorDocument`s."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def reason_of(scope: Scope) -> str | None:
+    """The kind of the problem that a request was answered with, if any: its slug."""
+    reason: str | None = scope.get(_REASON)
+    return reason
+
+
 def problem(
     kind: Kind,
     detail: str,
@@ -77,11 +119,8 @@ def problem(
         detail=detail,
         errors=shown or None,
     )
-    return JSONResponse(
-        document.model_dump(exclude_none=True),
-        kind.status,
-        media_type=MEDIA_TYPE,
-        headers={"X-Content-Type-Options": "nosniff", **(headers or {})},
+    return Problem(
+        document, kind.slug, headers={"X-Content-Type-Options": "nosniff", **(headers or {})}
     )
 
 

@@ -1,5 +1,6 @@
 """The job store: the database is the truth about jobs, the broker only a bell."""
 
+from worker.store.census import Census, census
 from worker.store.database import Database, open_database
 from worker.store.jobs import Claim, JobPage, JobStore
 from worker.store.parts import NewPart, Waiting
@@ -26,6 +27,7 @@ __all__ = [
     "FOLLOWS",
     "ApiKey",
     "Artifact",
+    "Census",
     "Claim",
     "Database",
     "Dataset",
@@ -39,5 +41,6 @@ __all__ = [
     "Transition",
     "Version",
     "Waiting",
+    "census",
     "open_database",
 ]

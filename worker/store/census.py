@@ -1,0 +1,33 @@
+"""How many jobs there are, by state and kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from worker.store.database import Database, now
+from worker.store.tables import Job, State
+
+
+@dataclass(frozen=True)
+class Census:
+    """The jobs of a moment."""
+
+    counts: Mapping[tuple[State, str], int]
+    """By state and kind, where there are any."""
+    oldest_queued_s: float
+    """Since the oldest job in `queued` was posted; 0 where none is."""
+
+
+def census(database: Database) -> Census:
+    """Counts in one query."""
+    query = select(Job.state, Job.kind, func.count(), now() - func.min(Job.created_at)).group_by(
+        Job.state, Job.kind
+    )
+    with database.reading() as session:
+        rows = session.execute(query).all()
+    queued = [age_s for state, _, _, age_s in rows if state == State.QUEUED]
+    return Census(
+        counts={(state, kind): number for state, kind, number, _ in rows},
+        oldest_queued_s=max(queued, default=0.0),
+    )
