@@ -72,6 +72,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         BodyLimit,
         limit_bytes=settings.max_body_bytes,
         of={"/predict": settings.max_image_bytes},
+        within_s=settings.body_timeout_s,
     )
     app.add_middleware(KeyGuard)
     app.add_middleware(SecurityHeaders)  # added last: outermost, it sees refusals as well

@@ -110,6 +110,7 @@ FRAMEWORK: Final[Mapping[int, Kind]] = {
     400: Kind(400, "request-malformed", "The request cannot be parsed"),
     404: Kind(404, "route-unknown", "There is nothing at this address"),
     405: Kind(405, "method-not-allowed", "The address does not take this method"),
+    408: Kind(408, "body-too-slow", "The body came too slowly"),
     413: Kind(413, "body-too-large", "The body is too large"),
 }
 INTERNAL: Final = Kind(500, "internal", "The server made a mistake")

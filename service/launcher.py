@@ -39,6 +39,8 @@ Say = Callable[[str], None]
 _LOOK_S: Final = 0.5
 _REQUESTS_GRACE_S: Final = 5
 _BACKLOG: Final = 2048
+_HEAD_BYTES: Final = 32 * 1024  # of all headers together
+_KEEP_ALIVE_S: Final = 5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NO_TORCH: Final = (
     "no worker runs beside this server, since training is not installed here: "
@@ -109,6 +111,8 @@ class _Launcher:
                 log_config=None,
                 server_header=False,
                 timeout_graceful_shutdown=_REQUESTS_GRACE_S,
+                h11_max_incomplete_event_size=_HEAD_BYTES,
+                timeout_keep_alive=_KEEP_ALIVE_S,
             )
         )
         self._stopping = False

@@ -1,9 +1,9 @@
-"""How many bytes a request may have: judged before anything reads them."""
+"""How large and how slow a request's body may be, judged before anything parses it."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from anyio import move_on_after
+from anyio import current_time, fail_after, move_on_after
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,11 +19,15 @@ what he sends, and throw it away."""
 class BodyLimit:
     """An ASGI layer that refuses a body over the limit, by its announced and by its real length.
 
-    `of` gives single paths another limit than `limit_bytes`.
+    `of` gives single paths another limit than `limit_bytes`. A body that is not whole after
+    `within_s` is refused as well: who sends a byte a minute would hold memory for days.
     """
 
-    def __init__(self, app: ASGIApp, *, limit_bytes: int, of: Mapping[str, int]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limit_bytes: int, of: Mapping[str, int], within_s: float
+    ) -> None:
         self.app, self.limit_bytes, self.of = app, limit_bytes, of
+        self.within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,11 +46,20 @@ class BodyLimit:
             await problem(FRAMEWORK[413], detail, headers=closing)(scope, receive, patient.send)
             return
 
-        read = 0
+        read, whole = 0, False
+        until = current_time() + self.within_s
 
         async def counted() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, whole
+            if whole:  # what comes now is the client's end, for which one may wait
+                return await receive()
+            try:
+                with fail_after(until - current_time()):
+                    message = await receive()
+            except TimeoutError:
+                slow = f"the body was not whole after {self.within_s:g} s; {read:,} bytes came"
+                raise HTTPException(408, slow, closing) from None
+            whole = not message.get("more_body", False)
             read += len(message.get("body", b""))
             if read > limit:
                 patient.drains = True

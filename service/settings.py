@@ -37,6 +37,7 @@ class ServiceSettings(WorkerSettings):
     )
     max_image_bytes: int = Field(32 * 1024**2, ge=1, description="of a body for /predict")
     max_body_bytes: int = Field(1024**2, ge=1, description="of any other body")
+    body_timeout_s: float = Field(30.0, gt=0, description="for a body to arrive whole; then 408")
     max_pixels: int = Field(50_000_000, ge=1, description="of an image, by its header")
     max_boxes: int = Field(64, ge=1, description="people on one photograph")
     max_images: int = Field(16, ge=1, description="photographs in one request")

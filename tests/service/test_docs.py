@@ -16,6 +16,19 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
         assert client.get(link).status_code == 200
 
 
+def test_the_page_may_run_its_own_scripts_and_nothing_else_may(client: TestClient) -> None:
+    """A policy that is too strict shows an empty page; one for data allows nothing."""
+    page = client.get("/docs").headers["content-security-policy"]
+    data = client.get("/models").headers["content-security-policy"]
+
+    assert "script-src 'self' 'unsafe-inline'" in page
+    assert "connect-src 'self'" in page
+    assert data == "default-src 'none'; frame-ancestors 'none'"
+    for path in ("/docs", "/models", "/nowhere"):
+        assert client.get(path).headers["x-frame-options"] == "DENY"
+        assert client.get(path).headers["referrer-policy"] == "no-referrer"
+
+
 def test_the_front_door_leads_to_the_documentation(client: TestClient) -> None:
     """Who opens the address that the server printed should see something."""
     assert client.get("/", follow_redirects=True).url.path == "/docs"

@@ -58,12 +58,15 @@ def test_statuses_are_those_of_clients_and_of_absence() -> None:
         403,
         404,
         405,
+        408,
         409,
         410,
         413,
         415,
         422,
+        429,
         503,
+        504,
     }
 
 

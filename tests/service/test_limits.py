@@ -22,7 +22,7 @@ def address() -> Iterator[tuple[str, int]]:
     """A real server: what matters happens on the socket."""
     app = FastAPI()
     handlers.install(app)
-    app.add_middleware(BodyLimit, limit_bytes=1_000, of={"/large": LIMIT})
+    app.add_middleware(BodyLimit, limit_bytes=1_000, of={"/large": LIMIT}, within_s=1.0)
 
     @app.post("/large")
     async def large(request: Request) -> int:
@@ -98,6 +98,15 @@ def test_a_client_that_never_ends_is_left_after_a_while(address: tuple[str, int]
 
     assert b"body-too-large" in received
     assert time.monotonic() - began < 5
+
+
+def test_a_body_that_does_not_arrive_is_refused(address: tuple[str, int]) -> None:
+    """Connections that say a byte now and then are the cheapest way to fill a server."""
+    received = answer(address, head("Content-Length: 100"), b"x")
+
+    assert received.startswith(b"HTTP/1.1 408")
+    assert b"body-too-slow" in received
+    assert b"1 bytes came" in received
 
 
 def test_every_other_path_has_the_small_limit(client: TestClient) -> None:
