@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Final
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import FastAPI
 
 from service import docs, handlers
@@ -18,8 +19,12 @@ from service.jobs import routes as jobs
 from service.keys.guard import KeyGuard
 from service.keys.ring import KeyRing
 from service.limits import BodyLimit
+from service.metrics import routes as metrics
+from service.metrics.layer import Measured
+from service.metrics.metrics import Metrics
 from service.models import routes as models
 from service.predict import routes as predict
+from service.predict.admission import Admission
 from service.predict.models import ServedModels
 from service.settings import ServiceSettings
 from worker.announcer import Announcer
@@ -43,9 +48,11 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
     no_worker: why no worker runs beside it, shown with jobs that wait.
     """
 
+    measured = Metrics()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        parts = await to_thread.run_sync(_open, settings, no_worker)
+        parts = await to_thread.run_sync(_open, settings, measured, no_worker)
         app.state.context = parts
         watch = asyncio.create_task(parts.models.follow(settings.registry_poll_s))
         keys = asyncio.create_task(parts.keys.follow(settings.registry_poll_s))
@@ -54,6 +61,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         finally:
             watch.cancel()
             keys.cancel()
+            parts.photographs.shutdown(wait=False, cancel_futures=True)
             parts.stores.close()
 
     app = FastAPI(
@@ -66,7 +74,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
     )
     handlers.install(app)
     docs.install(app)
-    for part in (predict, jobs, models, datasets, health):
+    for part in (predict, jobs, models, datasets, health, metrics):
         app.include_router(part.router)
     app.add_middleware(
         BodyLimit,
@@ -75,24 +83,32 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         within_s=settings.body_timeout_s,
     )
     app.add_middleware(KeyGuard)
-    app.add_middleware(SecurityHeaders)  # added last: outermost, it sees refusals as well
+    app.add_middleware(SecurityHeaders)  # added late: it sees refusals as well
+    app.add_middleware(Measured, metrics=measured)  # added last: outermost
     return app
 
 
-def _open(settings: ServiceSettings, no_worker: str | None) -> Context:
+def _open(settings: ServiceSettings, metrics: Metrics, no_worker: str | None) -> Context:
     stores = open_stores(settings)
     stores.registry.ensure_bundled()
+    models = ServedModels(
+        stores.registry,
+        provider=settings.provider,
+        threads=settings.session_threads,
+        keep=settings.loaded_models,
+        batch=settings.batch_people,
+        batch_delay_s=settings.batch_delay_ms / 1e3,
+        ran=metrics.batch,
+    )
+    metrics.watch(models, stores.database)
     return Context(
         settings=settings,
         stores=stores,
         announcer=Announcer(create_celery(settings), stores.jobs),
-        models=ServedModels(
-            stores.registry,
-            provider=settings.provider,
-            threads=settings.session_threads,
-            keep=settings.loaded_models,
-        ),
+        models=models,
         keys=KeyRing(stores.keys, required=settings.require_keys),
-        photographs=CapacityLimiter(settings.predict_threads),
+        metrics=metrics,
+        admission=Admission(settings.max_in_flight),
+        photographs=ThreadPoolExecutor(settings.predict_threads, "photograph"),
         no_worker=no_worker,
     )

@@ -1,11 +1,13 @@
 """What the routes work with: opened when the application starts, closed when it ends."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from anyio import CapacityLimiter
 from fastapi import Request
 
 from service.keys.ring import KeyRing
+from service.metrics.metrics import Metrics
+from service.predict.admission import Admission
 from service.predict.models import ServedModels
 from service.settings import ServiceSettings
 from worker.announcer import Announcer
@@ -21,8 +23,11 @@ class Context:
     announcer: Announcer
     models: ServedModels
     keys: KeyRing
-    photographs: CapacityLimiter
-    """Bounds how many are in work at once."""
+    metrics: Metrics
+    admission: Admission
+    """Bounds how many requests for poses are in work or wait."""
+    photographs: Executor
+    """Where they are decoded and cut."""
     no_worker: str | None
     """Why no worker runs beside this server; None where one does or others may."""
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from model.cores import cores
+from service.predict.batcher import BATCH
 from worker.gate import GatePolicy
 from worker.settings import WorkerSettings
 
@@ -31,7 +32,7 @@ class ServiceSettings(WorkerSettings):
     deadline_s: float | None = Field(
         30.0, gt=0, description="a request for poses that takes longer is dropped and answered 504"
     )
-    batch_people: int = Field(16, ge=1, description="people in one inference")
+    batch_people: int = Field(BATCH, ge=1, description="people in one inference")
     batch_delay_ms: float = Field(
         0.0, ge=0, description="how long an inference that is not full waits for more people"
     )

@@ -1,6 +1,8 @@
 """`okdhp predict`."""
 
+import asyncio
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,7 @@ from service.cli.options import Home, need_runtime
 from service.cli.students import open_student
 
 if TYPE_CHECKING:
+    from service.predict.models import Served
     from service.predict.pipeline import Found
 
 
@@ -50,22 +53,24 @@ def predict(
     from model.errors import PoseError
     from model.images import MAX_PIXELS
     from service.predict.boxes import parse_boxes
-    from service.predict.pipeline import find_poses
+    from service.predict.pipeline import Wish, find_poses
 
-    chosen = None if boxes is None else parse_boxes(boxes, most=10_000)
+    chosen = parse_boxes(boxes, images=1, most=10_000)
     student = open_student(model, home)
+    wish = Wish([student], flip_test=flip, keep_image=out is not None, max_pixels=MAX_PIXELS)
+    threads = ThreadPoolExecutor(1)
     failed = False
     for path in images:
         try:
-            found = find_poses(_bytes(path), chosen, student, flip_test=flip, max_pixels=MAX_PIXELS)
+            (found,) = asyncio.run(find_poses([_bytes(path)], chosen, wish, threads))
         except PoseError as error:
             # One bad file among many must not cost the others' answers.
             typer.echo(f"okdhp: {path}: {error}", err=True)
             failed = True
             continue
-        _tell(path, found, json=json)
+        _tell(path, found, student, json=json)
         if out is not None:
-            _draw(path, found, out)
+            _draw(path, found, student, out)
     if failed:
         sys.exit(2)
 
@@ -79,11 +84,12 @@ def _bytes(path: Path) -> bytes:
         raise ImageUnreadable(error.strerror or "cannot be read") from None
 
 
-def _tell(path: Path, found: "Found", *, json: bool) -> None:
-    from service.predict.pipeline import as_answer
+def _tell(path: Path, found: "Found", student: "Served", *, json: bool) -> None:
+    from service.predict.answers import as_answer
 
-    total_ms = found.decode_ms + found.preprocess_ms + found.inference_ms
-    answer = as_answer(found, total_ms=total_ms)
+    prepared = found.prepared
+    total_s = prepared.decode_s + prepared.cut_s + found.waited_s + found.inferred_s
+    answer = as_answer(found, [student], total_s=total_s)
     if json:
         import json as json_
 
@@ -97,11 +103,11 @@ def _tell(path: Path, found: "Found", *, json: bool) -> None:
             typer.echo(f"    {joint.name:<15} {joint.x:8.1f} {joint.y:8.1f}  {joint.score:.2f}")
 
 
-def _draw(path: Path, found: "Found", out: Path) -> None:
+def _draw(path: Path, found: "Found", student: "Served", out: Path) -> None:
     from model.files import write_with
-    from service.predict.pipeline import as_png
+    from service.predict.answers import as_picture
 
     target = out / f"{path.stem}.png"
-    png = as_png(found)
+    png = bytes(as_picture(found, [student], "png").body)
     write_with(target, lambda file: file.write(png))
     typer.echo(f"wrote {target}", err=True)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from service.context import Context, context
-from service.predict.pipeline import model_block
+from service.predict.answers import model_block
 from service.predict.schemas import ModelBlock
 from service.problems import problems
 
@@ -35,4 +35,4 @@ async def healthz() -> Alive:
 @router.get("/readyz", summary="Whether it can answer", responses=problems(503))
 async def readyz(parts: Annotated[Context, Depends(context)]) -> Ready:
     """503 until a model is loaded, on the runtime provider that was asked for."""
-    return Ready(model=model_block(parts.models.production()))
+    return Ready(model=model_block([parts.models.production()]))

@@ -12,12 +12,15 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.predictor import Predictor
 
+BATCH: Final = 16
+"""Crops in one inference, where nobody says otherwise."""
 Ran = Callable[[int, float], None]
 """Told of every batch: how many crops it had, and how long it ran in seconds."""
 
@@ -79,7 +82,12 @@ class Batcher:
     """
 
     def __init__(
-        self, predictor: Predictor, *, most: int, delay_s: float = 0.0, ran: Ran | None = None
+        self,
+        predictor: Predictor,
+        *,
+        most: int = BATCH,
+        delay_s: float = 0.0,
+        ran: Ran | None = None,
     ) -> None:
         """most: crops in one batch. delay_s: how long a batch that is not full waits for more."""
         self._joints = len(predictor.card.skeleton)

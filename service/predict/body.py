@@ -23,32 +23,32 @@ _CURL: Final = "with curl: -F image=@photo.jpg"
 _TEXT_BYTES: Final = 256 * 1024
 
 
-async def read_request(request: Request) -> tuple[bytes, Parameters]:
-    """The image's bytes, not looked at yet, and the checked parameters.
+async def read_request(request: Request, *, most_images: int) -> tuple[list[bytes], Parameters]:
+    """The images' bytes, not looked at yet, one or more, and the checked parameters.
 
     Raises RequestInvalid, and MediaTypeUnsupported for a body of another kind.
     """
     pairs = list(request.query_params.multi_items())
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == _FORM:
-        image, fields = await _read_form(request)
+        images, fields = await _read_form(request, most_images)
         pairs += fields
         accepted = ("image", *_NAMES)
     elif not media_type or media_type.startswith(_RAW):
-        image = await request.body()
+        images = [await request.body()]
         accepted = _NAMES
     else:
         raise MediaTypeUnsupported(
             f"the body is {media_type}; accepted: a form ({_FORM}) with the file `image`, or the "
             f"image's bytes as image/* or application/octet-stream; {_CURL}"
         )
-    return image, _checked(pairs, accepted)
+    return images, _checked(pairs, accepted)
 
 
-async def _read_form(request: Request) -> tuple[bytes, list[tuple[str, str]]]:
+async def _read_form(request: Request, most: int) -> tuple[list[bytes], list[tuple[str, str]]]:
     images: list[bytes] = []
     fields: list[tuple[str, str]] = []
-    async with request.form(max_files=8, max_fields=16, max_part_size=_TEXT_BYTES) as form:
+    async with request.form(max_files=most + 8, max_fields=16, max_part_size=_TEXT_BYTES) as form:
         for name, value in form.multi_items():
             if name == "image":
                 if not isinstance(value, UploadFile):
@@ -59,11 +59,12 @@ async def _read_form(request: Request) -> tuple[bytes, list[tuple[str, str]]]:
                 fields.append((name, text.decode("utf-8", "replace")))
             else:
                 fields.append((name, value))
-    if len(images) != 1:
-        found = "is missing" if not images else f"was sent {len(images)} times"
+    if not images:
         unknown = _unknown(fields, ("image", *_NAMES))  # most likely the image's misspelt name
-        raise RequestInvalid(*unknown, Fault("image", found, f"one file; {_CURL}"))
-    return images[0], fields
+        raise RequestInvalid(*unknown, Fault("image", "is missing", f"one file or more; {_CURL}"))
+    if len(images) > most:
+        raise RequestInvalid(Fault("image", f"was sent {len(images)} times", f"at most {most}"))
+    return images, fields
 
 
 def _checked(pairs: list[tuple[str, str]], accepted: tuple[str, ...]) -> Parameters:

@@ -12,17 +12,22 @@ LARGEST_PX: Final = 1_000_000
 _FORM: Final = "a JSON list of boxes, as [[x, y, width, height], …]"
 
 
-def parse_boxes(text: str, *, most: int) -> list[Box]:
-    """The boxes of a JSON text. Raises BoxInvalid, which names the box at fault by its index."""
+def parse_boxes(text: str | None, images: int, *, most: int) -> list[list[Box] | None]:
+    """The boxes of a JSON text, for each image; None: the whole of it is one person.
+
+    most: boxes on one image. Raises BoxInvalid, which names the box at fault by its index.
+    """
+    if text is None:
+        return [None] * images
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError):
         raise BoxInvalid(f"boxes is not JSON; accepted: {_FORM}") from None
-    if not isinstance(rows, list):
-        raise BoxInvalid(f"boxes is no list; accepted: {_FORM}")
-    if len(rows) > most:
-        raise BoxInvalid(f"boxes holds {len(rows):,} boxes; accepted: at most {most}")
-    return [_box(row, f"boxes[{i}]") for i, row in enumerate(rows)]
+    if images == 1:
+        return [_boxes(rows, "boxes", most)]
+    if not isinstance(rows, list) or len(rows) != images:
+        raise BoxInvalid(f"boxes must be a list of {images} lists, one an image, or null for each")
+    return [None if row is None else _boxes(row, f"boxes[{i}]", most) for i, row in enumerate(rows)]
 
 
 def check_on_image(boxes: Sequence[Box], size: tuple[int, int]) -> None:
@@ -33,6 +38,14 @@ def check_on_image(boxes: Sequence[Box], size: tuple[int, int]) -> None:
                 f"boxes[{i}] {box.as_list()} lies outside the image, "
                 f"which is {size[1]} wide and {size[0]} high"
             )
+
+
+def _boxes(rows: Any, where: str, most: int) -> list[Box]:
+    if not isinstance(rows, list):
+        raise BoxInvalid(f"{where} is no list; accepted: {_FORM}")
+    if len(rows) > most:
+        raise BoxInvalid(f"{where} holds {len(rows):,} boxes; accepted: at most {most}")
+    return [_box(row, f"{where}[{i}]") for i, row in enumerate(rows)]
 
 
 def _box(row: Any, where: str) -> Box:

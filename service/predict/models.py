@@ -9,15 +9,22 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from model.cores import cores
 from model.errors import ModelUnusable, PoseError
 from model.predictor import Predictor
 from service.errors import ModelInProduction, NotReady
+from service.predict.batcher import BATCH, Batcher
 from worker.registry import Registry
 
 log = logging.getLogger(__name__)
+
+Ran = Callable[[str, int, Predictor, int, float], None]
+"""Told of every inference: by which version of which model, of how many crops, in seconds."""
 
 LOADING: Final = "the model is being loaded"
 RETRY_S: Final = 10.0
@@ -31,17 +38,29 @@ class Served:
     name: str
     version: int
     predictor: Predictor
+    batcher: Batcher
 
 
 class ServedModels:
     """Loads students from the registry. Safe to call from several threads."""
 
     def __init__(
-        self, registry: Registry, *, provider: str, threads: int | None, keep: int
+        self,
+        registry: Registry,
+        *,
+        provider: str,
+        threads: int | None,
+        keep: int,
+        batch: int = BATCH,
+        batch_delay_s: float = 0.0,
+        ran: Ran | None = None,
     ) -> None:
-        """keep: how many students stay loaded beside the one in production."""
+        """threads: of an inference; None: the cores that this process may use. keep: how many
+        students stay loaded beside the one in production. batch, batch_delay_s: of `Batcher`.
+        """
         self._registry = registry
-        self._provider, self._threads, self._keep = provider, threads, keep
+        self._provider, self._threads, self._keep = provider, threads or cores(), keep
+        self._batch, self._batch_delay_s, self._ran = batch, batch_delay_s, ran
         self._production: Served | None = None
         self._failure = LOADING
         self._retry_at = 0.0
@@ -70,6 +89,19 @@ class ServedModels:
         version = self._registry.resolve(asked)
         return self.load(version.model, version.version)
 
+    def branches(self, served: Served) -> list[Served]:
+        """The student and the other registered branches of its run, loaded, largest file first.
+
+        Raises as `get`.
+        """
+        version = self._registry.get(served.name, served.version)
+        together = [version, *self._registry.siblings(version)]
+        newest = {v.branch: v for v in reversed(together)} | {version.branch: version}
+        return [
+            self.load(v.model, v.version)
+            for v in sorted(newest.values(), key=lambda v: v.bytes, reverse=True)
+        ]
+
     def load(self, name: str, version: int) -> Served:
         """This version, from memory or loaded now. Raises as `get`."""
         if (served := self._loaded(name, version)) is not None:
@@ -83,7 +115,9 @@ class ServedModels:
             except ModelUnusable as error:
                 # The file's own name in the store says nothing to whoever asked for the model.
                 raise ModelUnusable(f"model {name}:{version} cannot run here: {error}") from error
-            served = Served(name, version, predictor)
+            ran = partial(self._ran, name, version, predictor) if self._ran else None
+            batcher = Batcher(predictor, most=self._batch, delay_s=self._batch_delay_s, ran=ran)
+            served = Served(name, version, predictor, batcher)
             with self._changing:
                 self._others[name, version] = served
                 while len(self._others) > self._keep:

@@ -1,117 +1,115 @@
-"""One photograph's way: bytes → upright pixels → crops → network → joints on the photograph."""
+"""A photograph's way through the server: cut in a thread, inferred with others, mapped back.
 
-import io
-import time
+The event loop only waits. What it waits for is dropped when it stops waiting: because the client
+has gone, or because his time is over.
+"""
+
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
 from model.geometry import Box
-from model.images import open_image
-from model.pictures import draw_poses
 from model.predictor import Pose, as_pose
-from service.predict.boxes import check_on_image
+from service.metrics.metrics import Spent
 from service.predict.models import Served
-from service.predict.schemas import (
-    Answer,
-    ImageBlock,
-    Keypoint,
-    ModelBlock,
-    PoseBlock,
-    Timings,
-)
+from service.predict.prepare import Prepared, prepare
 
 
 @dataclass(frozen=True)
 class Found:
-    """The people of a photograph, found by one student."""
+    """The people of a photograph, and where the time went, in seconds."""
 
-    served: Served
-    image: Image.Image
-    poses: list[Pose]
-    decode_ms: float
-    preprocess_ms: float
-    inference_ms: float
+    prepared: Prepared
+    poses: Sequence[Pose]
+    waited_s: float
+    inferred_s: float
+
+    @property
+    def spent(self) -> Spent:
+        """For the metrics."""
+        cut = self.prepared
+        if not cut.crops:
+            return Spent(cut.decode_s, None, None, None)
+        return Spent(cut.decode_s, cut.cut_s, self.waited_s, self.inferred_s)
 
 
-def find_poses(
-    data: bytes, boxes: Sequence[Box] | None, served: Served, *, flip_test: bool, max_pixels: int
-) -> Found:
-    """The pose in each box, or in the whole image where none are given.
+@dataclass(frozen=True)
+class Wish:
+    """How photographs are to be looked at. by: one student, or several of a run whose answers are
+    averaged; all see the same crops. keep_image: for a picture that is to be drawn on.
+    """
 
+    by: Sequence[Served]
+    flip_test: bool
+    keep_image: bool
+    max_pixels: int
+
+
+async def find_poses(
+    photographs: Sequence[bytes],
+    boxes: Sequence[Sequence[Box] | None],
+    wish: Wish,
+    threads: Executor,
+) -> list[Found]:
+    """The people of each photograph, in the boxes given for it, or the whole as one person.
+
+    threads: where photographs are decoded and cut.
     Raises ImageUnreadable, ImageTooLarge, BoxInvalid.
     """
-    began = time.perf_counter()
-    image = open_image(data, max_pixels=max_pixels)
-    size = (image.height, image.width)
-    chosen = [Box.whole(size)] if boxes is None else list(boxes)
-    check_on_image(chosen, size)
-    decoded = time.perf_counter()
-    predictor = served.predictor
-    crops = [predictor.crop_around(box) for box in chosen]
-    pixels = [crop.cut(image) for crop in crops]
-    cut = time.perf_counter()
-    poses: list[Pose] = []
-    if pixels:  # no box is a valid answer of somebody's detector: there is nobody to look at
-        keypoints = predictor.infer(np.stack(pixels), flip_test=flip_test)
-        poses = [as_pose(b, c, k) for b, c, k in zip(chosen, crops, keypoints, strict=True)]
-    inferred = time.perf_counter()
+    each = [
+        asyncio.ensure_future(_find(data, around, wish, threads))
+        for data, around in zip(photographs, boxes, strict=True)
+    ]
+    try:
+        return list(await asyncio.gather(*each))
+    finally:
+        for task in each:  # one that failed must not leave the others at work
+            task.cancel()
+
+
+async def _find(data: bytes, boxes: Sequence[Box] | None, wish: Wish, threads: Executor) -> Found:
+    prepared = await asyncio.get_running_loop().run_in_executor(
+        threads, _prepare, data, boxes, wish
+    )
+    if not prepared.crops:  # a valid answer of somebody's detector: there is nobody to look at
+        return Found(prepared, [], 0.0, 0.0)
+    answers = await asyncio.gather(
+        *(
+            asyncio.wrap_future(served.batcher.submit(prepared.pixels, flip_test=wish.flip_test))
+            for served in wish.by
+        )
+    )
+    keypoints = _together([answer.keypoints for answer in answers])
     return Found(
-        served,
-        image,
-        poses,
-        decode_ms=(decoded - began) * 1e3,
-        preprocess_ms=(cut - decoded) * 1e3,
-        inference_ms=(inferred - cut) * 1e3,
-    )
-
-
-def as_answer(found: Found, *, total_ms: float) -> Answer:
-    """The JSON answer's content."""
-    card = found.served.predictor.card
-    return Answer(
-        model=model_block(found.served),
-        image=ImageBlock(width=found.image.width, height=found.image.height),
-        poses=[_pose_block(pose, card.skeleton.joints) for pose in found.poses],
-        timings_ms=Timings(
-            decode=round(found.decode_ms, 2),
-            preprocess=round(found.preprocess_ms, 2),
-            inference=round(found.inference_ms, 2),
-            total=round(total_ms, 2),
-        ),
-    )
-
-
-def model_block(served: Served) -> ModelBlock:
-    """Who answers."""
-    card = served.predictor.card
-    return ModelBlock(
-        name=served.name,
-        version=served.version,
-        branch=card.branch,
-        skeleton=card.skeleton.name,
-        provider=served.predictor.provider,
-    )
-
-
-def as_png(found: Found) -> bytes:
-    """The photograph with its poses drawn."""
-    skeleton = found.served.predictor.card.skeleton
-    drawn = draw_poses(found.image, [pose.keypoints_img for pose in found.poses], skeleton)
-    buffer = io.BytesIO()
-    drawn.save(buffer, "PNG", compress_level=1)  # 9 takes several times as long for a few percent
-    return buffer.getvalue()
-
-
-def _pose_block(pose: Pose, joints: Sequence[str]) -> PoseBlock:
-    box = pose.box
-    return PoseBlock(
-        box=(box.x, box.y, box.width, box.height),
-        score=round(pose.score, 4),
-        keypoints=[
-            Keypoint(name=name, x=round(x, 2), y=round(y, 2), score=round(score, 4))
-            for name, (x, y, score) in zip(joints, pose.keypoints_img.tolist(), strict=True)
+        prepared,
+        [
+            as_pose(box, crop, joints)
+            for box, crop, joints in zip(prepared.boxes, prepared.crops, keypoints, strict=True)
         ],
+        waited_s=max(answer.waited_s for answer in answers),
+        inferred_s=max(answer.ran_s for answer in answers),
     )
+
+
+def _prepare(data: bytes, boxes: Sequence[Box] | None, wish: Wish) -> Prepared:
+    return prepare(
+        data,
+        boxes,
+        wish.by[0].predictor,
+        max_pixels=wish.max_pixels,
+        keep_image=wish.keep_image,
+    )
+
+
+def _together(answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The mean of several students' keypoints `[n, K, 3]`, places weighted by their scores."""
+    if len(answers) == 1:
+        return answers[0]
+    every = np.stack(answers)
+    weights = np.maximum(every[..., 2:], 1e-6)
+    places = (every[..., :2] * weights).sum(0) / weights.sum(0)
+    return np.concatenate([places, every[..., 2:].mean(0)], -1)

@@ -1,17 +1,24 @@
 """POST /predict."""
 
+import asyncio
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response
 
-from model.geometry import Box
+from model.errors import Fault
 from service.context import Context, context
+from service.errors import RequestInvalid
+from service.predict.admission import timeout_of
+from service.predict.answers import PICTURES, as_answer, as_answers, as_coco, as_picture
 from service.predict.body import read_request
 from service.predict.boxes import parse_boxes
-from service.predict.pipeline import as_answer, as_png, find_poses
-from service.predict.schemas import Answer, Parameters
+from service.predict.models import Served
+from service.predict.pipeline import Wish, find_poses
+from service.predict.presence import while_present
+from service.predict.schemas import Answer, Answers, CocoResult, Parameters
 from service.problems import problems
 
 router = APIRouter(tags=["predict"])
@@ -54,49 +61,76 @@ _OPENAPI: Final[dict[str, Any]] = {
 
 @router.post(
     "/predict",
-    summary="Find the joints of the people on a photograph",
-    response_model=Answer,
+    summary="Find the joints of the people on a photograph, or on several",
+    response_model=Answer | Answers | list[CocoResult],
     responses={
-        200: {"content": {"image/png": _BYTES}, "description": "The poses, or their picture"},
-        **problems(400, 404, 409, 413, 415, 422, 503),
+        200: {
+            "content": {"image/png": _BYTES, "image/webp": _BYTES},
+            "description": "The poses, or their picture",
+        },
+        **problems(400, 404, 409, 413, 415, 422, 429, 503, 504),
     },
     openapi_extra=_OPENAPI,
 )
 async def predict(request: Request, parts: Annotated[Context, Depends(context)]) -> Response:
-    """The image is a form's file `image`, or the whole body.
+    """The image is a form's file `image`, or the whole body; a form may hold several.
 
         curl -F image=@photo.jpg localhost:8000/predict
         curl -F image=@photo.jpg -F 'boxes=[[40,12,180,420]]' localhost:8000/predict
-        curl --data-binary @photo.jpg 'localhost:8000/predict?format=image' -o drawn.png
+        curl --data-binary @photo.jpg 'localhost:8000/predict?format=png' -o drawn.png
 
-    Coordinates are pixels of the upright image, centres at integers.
+    Coordinates are pixels of the upright image, centres at integers. `X-Timeout-Ms` says how long
+    the client waits; what takes longer is dropped.
     """
     began = time.perf_counter()
-    image, parameters = await read_request(request)
-    boxes = None
-    if parameters.boxes is not None:
-        boxes = parse_boxes(parameters.boxes, most=parts.settings.max_boxes)
-
-    def work() -> Response:
-        return _respond(parts, image, parameters, boxes, began)
-
-    return await to_thread.run_sync(work, limiter=parts.photographs)
+    timeout_s = timeout_of(request, parts.settings.deadline_s)
+    if parts.admission.full:  # before a byte is parsed; a body that nobody reads ends a connection
+        async for _ in request.stream():
+            pass
+    async with parts.admission.within(timeout_s):
+        images, parameters = await read_request(request, most_images=parts.settings.max_images)
+        return await while_present(request, _answer(parts, images, parameters, began))
 
 
-def _respond(
-    parts: Context, image: bytes, parameters: Parameters, boxes: list[Box] | None, began: float
+async def _answer(
+    parts: Context, images: list[bytes], parameters: Parameters, began: float
 ) -> Response:
-    """All that would hold up the event loop; runs in a thread."""
-    found = find_poses(
-        image,
-        boxes,
-        parts.models.get(parameters.model),
-        flip_test=parameters.flip_test,
-        max_pixels=parts.settings.max_pixels,
+    boxes = parse_boxes(parameters.boxes, len(images), most=parts.settings.max_boxes)
+    drawn = parameters.format in PICTURES
+    if drawn and len(images) > 1:
+        raise RequestInvalid(
+            Fault("format", f"{parameters.format} of {len(images)} images", "json or coco, or one")
+        )
+    by = await _who(parts, parameters)
+    wish = Wish(by, parameters.flip_test, drawn, parts.settings.max_pixels)
+    found = await find_poses(images, boxes, wish, parts.photographs)
+    total_s = time.perf_counter() - began
+    parts.metrics.answered(by, [one.spent for one in found], total_s)
+    if drawn:
+        return await asyncio.get_running_loop().run_in_executor(
+            parts.photographs, as_picture, found[0], by, parameters.format
+        )
+    if parameters.format == "coco":
+        return as_coco(found)
+    one = len(found) == 1
+    answer = (
+        as_answer(found[0], by, total_s=total_s) if one else as_answers(found, by, total_s=total_s)
     )
-    if parameters.format == "image":
-        served = found.served
-        named = f"{served.name}:{served.version}:{served.predictor.card.branch}"
-        return Response(as_png(found), media_type="image/png", headers={"X-Okdhp-Model": named})
-    answer = as_answer(found, total_ms=(time.perf_counter() - began) * 1e3)
     return Response(answer.model_dump_json(), media_type="application/json")
+
+
+async def _who(parts: Context, parameters: Parameters) -> Sequence[Served]:
+    """The student that is asked for, or all of its run."""
+    models = parts.models
+    if parameters.model is None:
+        served = models.production()
+    else:
+        served = await to_thread.run_sync(models.get, parameters.model)
+    if not parameters.ensemble:
+        return [served]
+    branches = await to_thread.run_sync(models.branches, served)
+    if len(branches) == 1:
+        found = f"of {served.name}:{served.version}'s run no other branch is registered"
+        accepted = f"POST /models/{served.name}/versions with the job and a branch"
+        raise RequestInvalid(Fault("ensemble", found, accepted))
+    return branches

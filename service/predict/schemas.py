@@ -13,7 +13,8 @@ class Parameters(BaseModel):
     boxes: str | None = Field(
         None,
         description="JSON list of people's boxes, each [x, y, width, height] in pixels of the "
-        "upright image; without it the whole image is one person",
+        "upright image; without it the whole image is one person. For several images: a list of "
+        "such lists, one an image, null for the whole image",
         examples=["[[40, 12, 180, 420]]"],
     )
     model: str | None = Field(
@@ -24,8 +25,14 @@ class Parameters(BaseModel):
     flip_test: bool = Field(
         False, description="also infer the mirror image and average: twice the work"
     )
-    format: Literal["json", "image"] = Field(
-        "json", description="`image` answers the photograph with the poses drawn, as PNG"
+    ensemble: bool = Field(
+        False,
+        description="all branches of the model's run that are registered answer together",
+    )
+    format: Literal["json", "coco", "image", "png", "webp"] = Field(
+        "json",
+        description="`coco` answers COCO's results, `png` (or `image`) and `webp` the photograph "
+        "with the poses drawn",
     )
 
 
@@ -34,7 +41,7 @@ class ModelBlock(BaseModel):
 
     name: str = Field(examples=["okdhp"])
     version: int = Field(examples=[1])
-    branch: str = Field(examples=["branch0"])
+    branch: str = Field(description="of an ensemble: all, joined by +", examples=["branch0"])
     skeleton: str = Field(examples=["mpii16"])
     provider: str = Field(description="ONNX Runtime's provider", examples=["CPUExecutionProvider"])
 
@@ -70,8 +77,34 @@ class Timings(BaseModel):
 
     decode: float = Field(examples=[5.1])
     preprocess: float = Field(description="cutting the crops", examples=[1.4])
-    inference: float = Field(examples=[8.2])
+    queue: float = Field(description="waiting for an inference's turn", examples=[0.1])
+    inference: float = Field(description="of the batch that it was part of", examples=[8.2])
     total: float = Field(description="since the request's head was read", examples=[16.9])
+
+
+class Result(BaseModel):
+    """The poses of one photograph of several, in its boxes' order."""
+
+    image: ImageBlock
+    poses: list[PoseBlock]
+
+
+class Answers(BaseModel):
+    """The poses of several photographs, in the request's order."""
+
+    model: ModelBlock
+    results: list[Result]
+    timings_ms: Timings
+
+
+class CocoResult(BaseModel):
+    """One person in COCO's results format."""
+
+    image_id: int = Field(description="counts the request's images, from 0", examples=[0])
+    category_id: Literal[1] = 1
+    bbox: tuple[float, float, float, float] = Field(description="[x, y, width, height]")
+    score: float = Field(description="0 … 1", examples=[0.84])
+    keypoints: list[float] = Field(description="x, y, score of every joint of the skeleton")
 
 
 class Answer(BaseModel):

@@ -185,7 +185,10 @@ def test_registered_sets_are_known_by_their_names(tmp_path: Path, part: str) -> 
         ),
         (["--preset", "tiny", "--schemes", "none", "--variants", "no.yaml"], "--variants: no.yaml"),
         (["--preset", "tiny", "--schemes", "none", "--report", "synthetic:9"], None),
-        (["--preset", "tiny", "--schemes", "none", "--budget", "device-time"], "needs `device_minutes`"),
+        (
+            ["--preset", "tiny", "--schemes", "none", "--budget", "device-time"],
+            "needs `device_minutes`",
+        ),
         (["--preset", "paper-mpii", "--schemes", "none"], "data.train: is missing"),
     ],
 )

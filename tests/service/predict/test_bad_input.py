@@ -162,7 +162,7 @@ def test_odd_boxes_that_touch_the_image_are_answered(client: TestClient, boxes: 
         ({"model": "../../etc/passwd"}, 404, "model-unknown", "passwd"),
         ({"model": ""}, 404, "model-unknown", ""),
         ({"flip_test": "perhaps"}, 422, "request-invalid", "flip_test"),
-        ({"format": "bmp"}, 422, "request-invalid", "'json' or 'image'"),
+        ({"format": "bmp"}, 422, "request-invalid", "'json', 'coco', 'image'"),
         ({"modle": "glow"}, 422, "request-invalid", "did you mean model?"),
     ],
 )
@@ -200,11 +200,43 @@ def test_an_image_that_is_text_is_told_how_to_be_a_file(client: TestClient) -> N
     assert_refused(response, 422, "request-invalid", "-F image=@photo.jpg")
 
 
-def test_two_images_are_refused(client: TestClient) -> None:
-    """There is one answer."""
-    response = client.post("/predict", files=[("image", png()), ("image", png())])
+def test_more_images_than_the_limit_are_refused(client: TestClient) -> None:
+    """A request is one piece of work, of a bounded size."""
+    response = client.post("/predict", files=[("image", png())] * 17)
 
-    assert_refused(response, 422, "request-invalid", "2 times")
+    assert_refused(response, 422, "request-invalid", "17 times", "at most 16")
+
+
+def test_several_images_have_no_one_picture(client: TestClient) -> None:
+    """An answer has one body."""
+    response = client.post("/predict?format=png", files=[("image", png())] * 2)
+
+    assert_refused(response, 422, "request-invalid", "png of 2 images")
+
+
+@pytest.mark.parametrize("boxes", ["[]", "[[1, 2, 3, 4]]", "[[], [], []]", "[[[0, 0, 9, 9]], 5]"])
+def test_boxes_of_several_images_are_a_list_for_each(client: TestClient, boxes: str) -> None:
+    """Else nobody could tell whose they are."""
+    response = client.post("/predict", files=[("image", png())] * 2, data={"boxes": boxes})
+
+    assert_refused(response, 422, "box-invalid", "boxes")
+
+
+@pytest.mark.parametrize("timeout", ["soon", "0", "-5", "1e3", "", "9" * 12])
+def test_a_deadline_is_milliseconds(client: TestClient, timeout: str) -> None:
+    """One that is misread would drop good work."""
+    response = client.post("/predict", content=png(), headers={"X-Timeout-Ms": timeout})
+
+    assert_refused(response, 422, "request-invalid", "x-timeout-ms", "milliseconds")
+
+
+def test_an_ensemble_needs_other_branches(client: TestClient) -> None:
+    """It is said how they are registered."""
+    response = client.post("/predict?ensemble=true", content=png())
+
+    assert_refused(
+        response, 422, "request-invalid", "no other branch", "POST /models/glow/versions"
+    )
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "text/html", "video/mp4", "nonsense"])

@@ -57,7 +57,7 @@ def test_the_answer_has_exactly_what_is_promised(client: TestClient, spotted: by
     assert body["poses"][0]["box"] == [0, 0, 200, 120]
     assert len(body["poses"][0]["keypoints"]) == 16
     assert list(body["poses"][0]["keypoints"][0]) == ["name", "x", "y", "score"]
-    assert list(body["timings_ms"]) == ["decode", "preprocess", "inference", "total"]
+    assert list(body["timings_ms"]) == ["decode", "preprocess", "queue", "inference", "total"]
 
 
 def test_timings_are_measured_and_add_up(client: TestClient, spotted: bytes) -> None:
@@ -213,3 +213,68 @@ def test_a_cmyk_jpeg_works(client: TestClient) -> None:
     dark().convert("CMYK").save(buffer, "JPEG")
 
     assert client.post("/predict", content=buffer.getvalue()).status_code == 200
+
+
+def test_several_photographs_are_answered_in_their_order(client: TestClient) -> None:
+    """One request for an album, each with boxes of its own or as a whole."""
+    pictures = []
+    for x in (10, 60, 110):
+        image = Image.new("RGB", (200, 120))
+        image.putpixel((x, 40), (255, 255, 255))
+        pictures.append(("image", png(image)))
+    boxes = f"[{box_round(10, 40)}, null, []]"
+
+    body = client.post("/predict", files=pictures, data={"boxes": boxes}).json()
+
+    assert list(body) == ["model", "results", "timings_ms"]
+    first, second, third = body["results"]
+    assert first["image"] == {"width": 200, "height": 120}
+    assert first["poses"][0]["keypoints"][0]["x"] == pytest.approx(10, abs=0.01)
+    assert second["poses"][0]["keypoints"][0]["x"] == pytest.approx(60, abs=4)
+    assert third["poses"] == []
+
+
+def test_coco_results_hold_every_person(client: TestClient, spotted: bytes) -> None:
+    """What `pycocotools` reads: COCO's loadRes."""
+    boxes = f"[{box_round(*SPOT)}, {box_round(*SPOT)}]"
+    files = [("image", spotted)] * 2
+
+    people = client.post("/predict?format=coco", files=files, data={"boxes": boxes}).json()
+
+    assert [person["image_id"] for person in people] == [0, 1]
+    assert {person["category_id"] for person in people} == {1}
+    assert people[0]["bbox"] == [SPOT[0] - 20, SPOT[1] - 30, 64, 64]
+    assert people[0]["keypoints"][:3] == pytest.approx([*SPOT, 1.0], abs=0.01)
+    assert len(people[0]["keypoints"]) == 3 * 16
+
+
+@pytest.mark.parametrize(("format", "kind"), [("png", "PNG"), ("image", "PNG"), ("webp", "WEBP")])
+def test_the_picture_comes_in_the_kind_that_was_asked_for(
+    client: TestClient, spotted: bytes, format: str, kind: str
+) -> None:
+    """WebP is a tenth of PNG's size."""
+    response = client.post(f"/predict?format={format}", content=spotted)
+
+    assert response.headers["content-type"] == f"image/{kind.lower()}"
+    assert response.headers["x-okdhp-model"] == "glow:1:branch0"
+    assert Image.open(io.BytesIO(response.content)).format == kind
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_large_jpeg_keeps_its_points(client: TestClient, orientation: int) -> None:
+    """It is decoded small, since its crop is: a tenth of the time, and within a pixel or two of a
+    crop's own size the same points."""
+    image = Image.new("RGB", (1607, 1203))
+    image.paste((255, 255, 255), (900, 300, 932, 332))
+    undo = {3: 3, 6: 2, 8: 4}  # Image.Transpose values
+    stored = image if orientation == 1 else image.transpose(Image.Transpose(undo[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    stored.save(buffer, "JPEG", quality=95, exif=exif)
+
+    response = client.post("/predict", content=buffer.getvalue())
+
+    assert response.json()["image"] == {"width": 1607, "height": 1203}
+    # A crop of 64 pixels for 1607: one of its pixels spans 25.
+    assert first_point(response) == pytest.approx((915.5, 315.5), abs=26)
