@@ -45,6 +45,8 @@ class Card:
     calibration: dict[str, Any] | None = None
     """How the map from scores to probabilities was fitted, and how well it does on people that it
     was not fitted on (`model.calibration`); None where a score is what the decoder says."""
+    precision: str = "fp32"
+    """What the network computes with: fp32, fp16 or int8."""
 
     def to_json(self) -> str:
         """The metadata's text; `from_json` reads it."""
@@ -60,6 +62,7 @@ class Card:
                 "licence": self.licence,
                 "metrics": self.metrics,
                 "calibration": self.calibration,
+                "precision": self.precision,
             }
         )
 
@@ -80,6 +83,7 @@ class Card:
             licence=tree["licence"],
             metrics=tree["metrics"],
             calibration=tree.get("calibration"),
+            precision=tree.get("precision", "fp32"),
         )
 
 

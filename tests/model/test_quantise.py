@@ -1,0 +1,38 @@
+"""Students in fewer bits keep their contract and about their answers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from model.data.packing import exact_crops
+from model.data.synthetic import draw_people
+from model.predictor import Predictor
+from model.quantise import Precision, quantised
+
+
+@pytest.mark.parametrize(("precision", "near_px"), [("fp16", 0.5), ("int8", 4.0)])
+def test_fewer_bits_answer_alike(
+    finished_run, tmp_path: Path, precision: Precision, near_px: float
+) -> None:
+    """uint8 in, float32 out, of the standard's operators alone; the card tells the bits."""
+    data, before = finished_run.config.data, finished_run.student("wide")
+    people = draw_people(40, seed=3, size_px=150)
+    crops, _ = exact_crops(people, data.crop_px, data.padding)
+    file = tmp_path / "fewer.onnx"
+
+    quantised(before, precision, crops[:20], file)
+
+    student, whole = Predictor(file), Predictor(before)
+    assert student.card == replace(whole.card, precision=precision)
+    graph = onnx.load(file).graph
+    kept = {onnx.helper.tensor_dtype_to_np_dtype(w.data_type).name for w in graph.initializer}
+    assert {"fp16": "float16", "int8": "int8"}[precision] in kept
+    assert {node.domain for node in graph.node} <= {"", "ai.onnx"}
+    found, expected = student.infer(crops[20:]), whole.infer(crops[20:])
+    assert found.dtype == np.float32
+    away = np.linalg.norm(found[..., :2] - expected[..., :2], axis=-1)
+    assert np.median(away) < near_px
+    assert not np.array_equal(found, expected)
