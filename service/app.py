@@ -27,6 +27,7 @@ from service.predict import routes as predict
 from service.predict.admission import Admission
 from service.predict.models import ServedModels
 from service.settings import ServiceSettings
+from service.v2 import routes as v2
 from worker.announcer import Announcer
 from worker.app import create_celery
 from worker.stores import open_stores
@@ -74,12 +75,12 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
     )
     handlers.install(app)
     docs.install(app)
-    for part in (predict, jobs, models, datasets, health, metrics):
+    for part in (predict, jobs, models, datasets, health, metrics, v2):
         app.include_router(part.router)
     app.add_middleware(
         BodyLimit,
         limit_bytes=settings.max_body_bytes,
-        of={"/predict": settings.max_image_bytes},
+        of=dict.fromkeys(("/predict", "/v2/models/"), settings.max_image_bytes),
         within_s=settings.body_timeout_s,
     )
     app.add_middleware(KeyGuard)

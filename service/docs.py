@@ -11,7 +11,8 @@ from fastapi.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from service.keys.needs import role_needed
-from service.problems import MEDIA_TYPE, ProblemDocument
+from service.problems import MEDIA_TYPE, ErrorDocument, ProblemDocument, speaks_v2
+from service.v2.schemas import InferRequest
 
 
 def install(app: FastAPI) -> None:
@@ -60,15 +61,20 @@ def _describe_keys(document: dict[str, Any]) -> None:
 
 
 def _describe_problems(document: dict[str, Any]) -> None:
-    """Every error's content is a problem document; FastAPI would say its own of some."""
+    """Every error's content is a problem document, or what the Open Inference Protocol makes of
+    it; FastAPI would say its own of some.
+    """
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(schema.pop("$defs"))
-    schemas["ProblemDocument"] = schema
+    for model in (ProblemDocument, ErrorDocument, InferRequest):  # no route declares them
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
-    for methods in document.get("paths", {}).values():
+    ours = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    v2 = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorDocument"}}}
+    for path, methods in document.get("paths", {}).items():
+        content = v2 if speaks_v2(path) else ours
         for operation in methods.values():
             for status, response in operation["responses"].items():
                 if status >= "400":

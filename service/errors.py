@@ -35,6 +35,10 @@ class RoleMissing(PoseError):
     """The key's role does not include what was asked for."""
 
 
+class TensorInvalid(PoseError):
+    """A request of the Open Inference Protocol is not what the model takes."""
+
+
 class NotReady(PoseError):
     """No model is loaded yet, or the runtime is not the one that was asked for."""
 
@@ -103,6 +107,7 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
     DeadlinePassed: Kind(504, "deadline-passed", "The answer would have come too late"),
     KeyMissing: Kind(401, "key-missing", "An API key is needed"),
     RoleMissing: Kind(403, "role-missing", "The key may not do this"),
+    TensorInvalid: Kind(400, "tensor-invalid", "The tensors are not what the model takes"),
     NotReady: Kind(503, "not-ready", "Not ready to answer yet"),
 }
 

@@ -19,7 +19,7 @@ what he sends, and throw it away."""
 class BodyLimit:
     """An ASGI layer that refuses a body over the limit, by its announced and by its real length.
 
-    `of` gives single paths another limit than `limit_bytes`. A body that is not whole after
+    `of` gives paths that begin so another limit than `limit_bytes`. A body that is not whole after
     `within_s` is refused as well: who sends a byte a minute would hold memory for days.
     """
 
@@ -34,7 +34,9 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = self.of.get(scope["path"], self.limit_bytes)
+        path: str = scope["path"]
+        own = (limit for root, limit in self.of.items() if path.startswith(root))
+        limit = next(own, self.limit_bytes)
         detail = f"a body for {scope['path']} may have {limit:,} bytes"
         closing = {"Connection": "close"}
         patient = _Patient(receive, send)

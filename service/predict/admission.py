@@ -25,13 +25,16 @@ class Admission:
     def full(self) -> bool:
         return self.inside >= self._most
 
+    def refusal(self) -> QueueFull:
+        return QueueFull(f"{self.inside} requests are in work or wait; at most {self._most} may")
+
     @asynccontextmanager
     async def within(self, timeout_s: float | None) -> AsyncIterator[None]:
         """A place, for so long. Raises QueueFull at once, DeadlinePassed when the time is over:
         whatever was awaited inside is cancelled then, and what had not begun is never done.
         """
         if self.full:
-            raise QueueFull(f"{self.inside} requests are in work or wait, which is the most here")
+            raise self.refusal()
         self.inside += 1
         try:
             async with asyncio.timeout(timeout_s):
@@ -40,6 +43,12 @@ class Admission:
             raise DeadlinePassed(f"no answer within {timeout_s:g} s, as was asked") from None
         finally:
             self.inside -= 1
+
+
+async def drain(request: Request) -> None:
+    """Reads a body that is not wanted: one that nobody reads ends the connection."""
+    async for _ in request.stream():
+        pass
 
 
 def timeout_of(request: Request, default_s: float | None) -> float | None:
