@@ -21,20 +21,25 @@ class Admission:
         self._most = most
         self.inside = 0
 
-    @property
-    def full(self) -> bool:
-        return self.inside >= self._most
+    async def refuse_if_full(self, request: Request) -> None:
+        """Before anything of a request is parsed. Raises QueueFull.
 
-    def refusal(self) -> QueueFull:
-        return QueueFull(f"{self.inside} requests are in work or wait; at most {self._most} may")
+        Its body is read all the same: one that nobody reads ends the connection.
+        """
+        if self.inside < self._most:
+            return
+        refusal = self._refusal()
+        async for _ in request.stream():
+            pass
+        raise refusal  # even if there is room by now: the body is gone
 
     @asynccontextmanager
     async def within(self, timeout_s: float | None) -> AsyncIterator[None]:
         """A place, for so long. Raises QueueFull at once, DeadlinePassed when the time is over:
         whatever was awaited inside is cancelled then, and what had not begun is never done.
         """
-        if self.full:
-            raise self.refusal()
+        if self.inside >= self._most:
+            raise self._refusal()
         self.inside += 1
         try:
             async with asyncio.timeout(timeout_s):
@@ -44,11 +49,8 @@ class Admission:
         finally:
             self.inside -= 1
 
-
-async def drain(request: Request) -> None:
-    """Reads a body that is not wanted: one that nobody reads ends the connection."""
-    async for _ in request.stream():
-        pass
+    def _refusal(self) -> QueueFull:
+        return QueueFull(f"{self.inside} requests are in work or wait; at most {self._most} may")
 
 
 def timeout_of(request: Request, default_s: float | None) -> float | None:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from model.errors import Fault
 from service.context import Context, context
 from service.errors import RequestInvalid
-from service.predict.admission import drain, timeout_of
+from service.predict.admission import timeout_of
 from service.predict.answers import PICTURES, as_answer, as_answers, as_coco, as_picture
 from service.predict.body import read_request
 from service.predict.boxes import parse_boxes
@@ -84,8 +84,7 @@ async def predict(request: Request, parts: Annotated[Context, Depends(context)])
     """
     began = time.perf_counter()
     timeout_s = timeout_of(request, parts.settings.deadline_s)
-    if parts.admission.full:  # before a byte is parsed
-        await drain(request)
+    await parts.admission.refuse_if_full(request)
     async with parts.admission.within(timeout_s):
         images, parameters = await read_request(request, most_images=parts.settings.max_images)
         return await while_present(request, _answer(parts, images, parameters, began))

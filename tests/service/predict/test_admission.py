@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import httpx
 import numpy as np
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from PIL import Image
@@ -167,3 +168,22 @@ def test_a_place_is_free_again_whatever_happens_in_it() -> None:
         return admission.inside
 
     assert asyncio.run(run()) == 0
+
+
+def test_who_came_when_all_was_full_is_refused_even_if_there_is_room_by_now() -> None:
+    """His body has been thrown away while it came in."""
+    admission = Admission(1)
+
+    async def run() -> None:
+        inside = admission.within(None)
+        await inside.__aenter__()
+
+        async def receive() -> dict[str, object]:
+            await inside.__aexit__(None, None, None)
+            return {"type": "http.request", "body": b"picture", "more_body": False}
+
+        with pytest.raises(QueueFull):
+            await admission.refuse_if_full(Request({"type": "http"}, receive))
+        await admission.refuse_if_full(Request({"type": "http"}, receive))
+
+    asyncio.run(run())
