@@ -25,6 +25,7 @@ from service.metrics.metrics import Metrics
 from service.models import routes as models
 from service.predict import routes as predict
 from service.predict.admission import Admission
+from service.predict.degrade import Degrader
 from service.predict.models import ServedModels
 from service.settings import ServiceSettings
 from service.v2 import routes as v2
@@ -55,13 +56,16 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts = await to_thread.run_sync(_open, settings, measured, no_worker)
         app.state.context = parts
-        watch = asyncio.create_task(parts.models.follow(settings.registry_poll_s))
-        keys = asyncio.create_task(parts.keys.follow(settings.registry_poll_s))
+        watches = [
+            asyncio.create_task(part.follow(settings.registry_poll_s))
+            for part in (parts.models, parts.keys, parts.degrader)
+            if part is not None
+        ]
         try:
             yield
         finally:
-            watch.cancel()
-            keys.cancel()
+            for watch in watches:
+                watch.cancel()
             parts.photographs.shutdown(wait=False, cancel_futures=True)
             parts.stores.close()
 
@@ -102,6 +106,7 @@ def _open(settings: ServiceSettings, metrics: Metrics, no_worker: str | None) ->
         ran=metrics.batch,
     )
     metrics.watch(models, stores.database)
+    admission = Admission(settings.max_in_flight)
     return Context(
         settings=settings,
         stores=stores,
@@ -109,7 +114,8 @@ def _open(settings: ServiceSettings, metrics: Metrics, no_worker: str | None) ->
         models=models,
         keys=KeyRing(stores.keys, required=settings.require_keys),
         metrics=metrics,
-        admission=Admission(settings.max_in_flight),
+        admission=admission,
+        degrader=Degrader(models, admission) if settings.degrade else None,
         photographs=ThreadPoolExecutor(settings.predict_threads, "photograph"),
         no_worker=no_worker,
     )

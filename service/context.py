@@ -8,6 +8,7 @@ from fastapi import Request
 from service.keys.ring import KeyRing
 from service.metrics.metrics import Metrics
 from service.predict.admission import Admission
+from service.predict.degrade import Degrader
 from service.predict.models import ServedModels
 from service.settings import ServiceSettings
 from worker.announcer import Announcer
@@ -26,6 +27,8 @@ class Context:
     metrics: Metrics
     admission: Admission
     """Bounds how many requests for poses are in work or wait."""
+    degrader: Degrader | None
+    """Where smaller branches may answer under pressure."""
     photographs: Executor
     """Where they are decoded and cut."""
     no_worker: str | None

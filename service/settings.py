@@ -32,6 +32,9 @@ class ServiceSettings(WorkerSettings):
     deadline_s: float | None = Field(
         30.0, gt=0, description="a request for poses that takes longer is dropped and answered 504"
     )
+    degrade: bool = Field(
+        False, description="under pressure smaller registered branches of production's run answer"
+    )
     batch_people: int = Field(BATCH, ge=1, description="people in one inference")
     batch_delay_ms: float = Field(
         0.0, ge=0, description="how long an inference that is not full waits for more people"

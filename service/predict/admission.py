@@ -21,6 +21,11 @@ class Admission:
         self._most = most
         self.inside = 0
 
+    @property
+    def taken(self) -> float:
+        """The share of places that are taken, 0 … 1."""
+        return self.inside / self._most
+
     async def refuse_if_full(self, request: Request) -> None:
         """Before anything of a request is parsed. Raises QueueFull.
 

@@ -121,7 +121,7 @@ async def _who(parts: Context, parameters: Parameters) -> Sequence[Served]:
     """The student that is asked for, or all of its run."""
     models = parts.models
     if parameters.model is None:
-        served = models.production()
+        served = parts.degrader.choose() if parts.degrader else models.production()
     else:
         served = await to_thread.run_sync(models.get, parameters.model)
     if not parameters.ensemble:

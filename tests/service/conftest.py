@@ -97,6 +97,12 @@ def brightest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_brightest(tmp_path_factory.mktemp("student") / "brightest.onnx")
 
 
+@pytest.fixture(scope="session")
+def write_student() -> Callable[..., Path]:
+    """Writes a student of the test's own; see `write_brightest`."""
+    return write_brightest
+
+
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> ServiceSettings:
     """A home of its own, and a broker that is away: no job is taken by anybody."""
