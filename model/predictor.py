@@ -112,16 +112,22 @@ def available(provider: str) -> str:
 class Predictor:
     """A student in memory; safe to call from several threads."""
 
-    def __init__(self, path: Path, *, provider: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, provider: str = "cpu", threads: int | None = None, spin: bool = True
+    ) -> None:
         """Raises ModelUnusable: not one of our files, or its provider is not to be had here.
 
-        threads: of ONNX Runtime within one inference; None leaves it to ONNX Runtime.
+        threads: of ONNX Runtime within one inference; None leaves it to ONNX Runtime. spin: its
+        threads wait for each other at work, which is a little faster where nobody else wants the
+        cores.
         """
         wanted = available(provider)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
+        if not spin:
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if provider != "cpu":
             # CUDA's libraries come from pip and lie where the system's loader does not look.
             onnxruntime.preload_dlls(directory="")

@@ -111,7 +111,12 @@ class ServedModels:
                 return served  # another thread loaded it meanwhile
             path = self._registry.open_local(name, version)
             try:
-                predictor = Predictor(path, provider=self._provider, threads=self._threads)
+                predictor = Predictor(
+                    path,
+                    provider=self._provider,
+                    threads=self._threads,
+                    spin=False,  # the cores have photographs to decode meanwhile
+                )
             except ModelUnusable as error:
                 # The file's own name in the store says nothing to whoever asked for the model.
                 raise ModelUnusable(f"model {name}:{version} cannot run here: {error}") from error
