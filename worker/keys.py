@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import select
@@ -10,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from worker.errors import KeyExists, KeyNotFound
 from worker.names import checked_name, is_name
+from worker.roles import Role
 from worker.store.database import Database
 from worker.store.steps import clock
 from worker.store.tables import ApiKey
@@ -17,19 +17,6 @@ from worker.store.tables import ApiKey
 PREFIX: Final = "okdhp_"
 """Scanners for leaked secrets, and people, know by it what they have found."""
 _RANDOM_BYTES: Final = 32
-
-
-class Role(StrEnum):
-    """What a key may do; each includes those before it."""
-
-    PREDICT = "predict"
-    JOBS = "jobs"
-    ADMIN = "admin"
-
-    def includes(self, other: "Role") -> bool:
-        """Whether who has this role may do what needs the other."""
-        order = list(Role)
-        return order.index(self) >= order.index(other)
 
 
 def hashed(key: str) -> str:

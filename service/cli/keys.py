@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.options import Home, settings_of
-from worker.keys import Role
+from worker.roles import Role
 
 if TYPE_CHECKING:
     from worker.keys import ApiKeys

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from worker.keys import Role
+from worker.roles import Role
 
 _OPEN: Final = ("/healthz", "/readyz", "/docs", "/openapi.json", "/v2/health")
 """Probes and the description, which tell nobody anything about data."""

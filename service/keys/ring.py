@@ -4,7 +4,8 @@ import asyncio
 import hmac
 import logging
 
-from worker.keys import ApiKeys, Role, hashed
+from worker.keys import ApiKeys, hashed
+from worker.roles import Role
 from worker.store import ApiKey
 
 log = logging.getLogger(__name__)

@@ -249,7 +249,7 @@ class ApiKey(Table):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     role: Mapped[str] = mapped_column(String(16))
-    """One of `worker.keys.Role`."""
+    """One of `worker.roles.Role`."""
     sha256: Mapped[str] = mapped_column(String(64))
     """Of the key's text, which is stored nowhere."""
     created_at: Mapped[float]

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from service.keys.needs import role_needed
 from service.settings import ServiceSettings
-from worker.keys import Role
+from worker.roles import Role
 from worker.stores import Stores, open_stores
 
 Started = Callable[[ServiceSettings], AbstractContextManager[TestClient]]

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -81,10 +82,7 @@ def compared(stores: Stores, bell: Bell) -> Job:
 
 def _work(stores: Stores, name: str, job_id: str) -> None:
     settings = stores.settings.model_copy(update={"worker_name": name})
-    own = Stores(
-        settings, stores.database, stores.jobs, stores.artifacts, stores.registry, stores.datasets
-    )
-    Supervisor(own).run(job_id)
+    Supervisor(replace(stores, settings=settings)).run(job_id)
 
 
 def test_several_workers_share_the_runs(stores: Stores, compared: Job) -> None:
