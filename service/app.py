@@ -28,6 +28,7 @@ from service.predict.admission import Admission
 from service.predict.degrade import Degrader
 from service.predict.models import ServedModels
 from service.settings import ServiceSettings
+from service.tracing import Tracing, open_tracing
 from service.v2 import routes as v2
 from worker.announcer import Announcer
 from worker.app import create_celery
@@ -50,11 +51,11 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
     no_worker: why no worker runs beside it, shown with jobs that wait.
     """
 
-    measured = Metrics()
+    measured, tracing = Metrics(), open_tracing(settings.traces_endpoint)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        parts = await to_thread.run_sync(_open, settings, measured, no_worker)
+        parts = await to_thread.run_sync(_open, settings, measured, tracing, no_worker)
         app.state.context = parts
         watches = [
             asyncio.create_task(part.follow(settings.registry_poll_s))
@@ -68,6 +69,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
                 watch.cancel()
             parts.photographs.shutdown(wait=False, cancel_futures=True)
             parts.stores.close()
+            await to_thread.run_sync(tracing.close)
 
     app = FastAPI(
         title="okdhp",
@@ -76,6 +78,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry=tracing.of_requests,
     )
     handlers.install(app)
     docs.install(app)
@@ -93,7 +96,9 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
     return app
 
 
-def _open(settings: ServiceSettings, metrics: Metrics, no_worker: str | None) -> Context:
+def _open(
+    settings: ServiceSettings, metrics: Metrics, tracing: Tracing, no_worker: str | None
+) -> Context:
     stores = open_stores(settings)
     stores.registry.ensure_bundled()
     models = ServedModels(
@@ -114,6 +119,7 @@ def _open(settings: ServiceSettings, metrics: Metrics, no_worker: str | None) ->
         models=models,
         keys=KeyRing(stores.keys, required=settings.require_keys),
         metrics=metrics,
+        tracing=tracing,
         admission=admission,
         degrader=Degrader(models, admission) if settings.degrade else None,
         photographs=ThreadPoolExecutor(settings.predict_threads, "photograph"),

@@ -11,6 +11,7 @@ from service.predict.admission import Admission
 from service.predict.degrade import Degrader
 from service.predict.models import ServedModels
 from service.settings import ServiceSettings
+from service.tracing import Tracing
 from worker.announcer import Announcer
 from worker.stores import Stores
 
@@ -25,6 +26,7 @@ class Context:
     models: ServedModels
     keys: KeyRing
     metrics: Metrics
+    tracing: Tracing
     admission: Admission
     """Bounds how many requests for poses are in work or wait."""
     degrader: Degrader | None

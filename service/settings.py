@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from model.cores import cores
 from service.predict.batcher import BATCH
@@ -47,6 +47,13 @@ class ServiceSettings(WorkerSettings):
     max_images: int = Field(16, ge=1, description="photographs in one request")
     loaded_models: int = Field(
         3, ge=1, description="models kept loaded beside the one in production"
+    )
+    traces_endpoint: str | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
+        ),
+        description="where OpenTelemetry's traces go, by its own variables; none: nowhere",
     )
     registry_poll_s: float = Field(
         1.0, gt=0, description="another replica's promotion or a revoked key is noticed within"

@@ -5,6 +5,7 @@ has gone, or because his time is over.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -27,10 +28,12 @@ class Found:
     poses: Sequence[Pose]
     waited_s: float
     inferred_s: float
+    ended: float
+    """When it was found, by `time.perf_counter`."""
 
     @property
     def spent(self) -> Spent:
-        """For the metrics."""
+        """For metrics and traces."""
         cut = self.prepared
         if not cut.crops:
             return Spent(cut.decode_s, None, None, None)
@@ -76,13 +79,14 @@ async def _find(data: bytes, boxes: Sequence[Box] | None, wish: Wish, threads: E
         threads, _prepare, data, boxes, wish
     )
     if not prepared.crops:  # a valid answer of somebody's detector: there is nobody to look at
-        return Found(prepared, [], 0.0, 0.0)
+        return Found(prepared, [], 0.0, 0.0, time.perf_counter())
     answers = await asyncio.gather(
         *(
             asyncio.wrap_future(served.batcher.submit(prepared.pixels, flip_test=wish.flip_test))
             for served in wish.by
         )
     )
+    ended = time.perf_counter()
     keypoints = _together([answer.keypoints for answer in answers])
     return Found(
         prepared,
@@ -92,6 +96,7 @@ async def _find(data: bytes, boxes: Sequence[Box] | None, wish: Wish, threads: E
         ],
         waited_s=max(answer.waited_s for answer in answers),
         inferred_s=max(answer.ran_s for answer in answers),
+        ended=ended,
     )
 
 

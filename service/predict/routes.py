@@ -104,6 +104,8 @@ async def _answer(
     found = await find_poses(images, boxes, wish, parts.photographs)
     total_s = time.perf_counter() - began
     parts.metrics.answered(by, [one.spent for one in found], total_s)
+    for photograph in found:
+        parts.tracing.stages(photograph.spent, photograph.ended)
     if drawn:
         return await asyncio.get_running_loop().run_in_executor(
             parts.photographs, as_picture, found[0], by, parameters.format

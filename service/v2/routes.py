@@ -174,6 +174,7 @@ async def _answer(
     inferred = await asyncio.wrap_future(
         served.batcher.submit(tensors.crops, flip_test=tensors.flip_test)
     )
-    spent = Spent(None, None, inferred.waited_s, inferred.ran_s)
-    parts.metrics.answered([served], [spent], time.perf_counter() - began)
+    spent, ended = Spent(None, None, inferred.waited_s, inferred.ran_s), time.perf_counter()
+    parts.metrics.answered([served], [spent], ended - began)
+    parts.tracing.stages(spent, ended)
     return respond(tensors, served.name, served.version, inferred.keypoints)
