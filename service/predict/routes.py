@@ -37,7 +37,8 @@ _OPENAPI: Final[dict[str, Any]] = {
                         "image": {
                             "type": "string",
                             "format": "binary",
-                            "description": "JPEG, PNG, WebP, BMP, TIFF or AVIF",
+                            "description": "JPEG, PNG, WebP, BMP, TIFF or AVIF; there may be "
+                            "several",
                         },
                         **_PROPERTIES,
                     },
@@ -55,6 +56,14 @@ _OPENAPI: Final[dict[str, Any]] = {
             "schema": {k: v for k, v in schema.items() if k != "description"},
         }
         for name, schema in _PROPERTIES.items()
+    ]
+    + [
+        {
+            "name": "X-Timeout-Ms",
+            "in": "header",
+            "description": "how long the client waits, in milliseconds; then it is answered 504",
+            "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+        }
     ],
 }
 
@@ -124,6 +133,8 @@ async def _who(parts: Context, parameters: Parameters) -> Sequence[Served]:
     models = parts.models
     if parameters.model is None:
         served = parts.degrader.choose() if parts.degrader else models.production()
+        if served is not models.production():
+            parts.metrics.degraded(served)
     else:
         served = await to_thread.run_sync(models.get, parameters.model)
     if not parameters.ensemble:

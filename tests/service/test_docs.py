@@ -4,6 +4,8 @@ import re
 
 from fastapi.testclient import TestClient
 
+PARAMETERS = ["boxes", "model", "flip_test", "ensemble", "format"]
+
 
 def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
     """Swagger UI comes from a CDN by default: an empty page on a closed network."""
@@ -59,6 +61,6 @@ def test_the_way_to_predict_is_described(client: TestClient) -> None:
     predict = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
 
     form = predict["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert list(form["properties"]) == ["image", "boxes", "model", "flip_test", "format"]
-    assert [p["name"] for p in predict["parameters"]] == ["boxes", "model", "flip_test", "format"]
+    assert list(form["properties"]) == ["image", *PARAMETERS]
+    assert [p["name"] for p in predict["parameters"]] == [*PARAMETERS, "X-Timeout-Ms"]
     assert "422" in predict["responses"]
