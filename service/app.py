@@ -110,8 +110,8 @@ def _open(
         batch_delay_s=settings.batch_delay_ms / 1e3,
         ran=metrics.batch,
     )
-    metrics.watch(models, stores.database)
     admission = Admission(settings.max_in_flight)
+    metrics.watch(models, admission, stores.database)
     return Context(
         settings=settings,
         stores=stores,

@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from model.predictor import Predictor
 from service.errors import NotReady
+from service.predict.admission import Admission
 from service.predict.models import Served, ServedModels
 from worker.store import Database, census
 
@@ -80,7 +81,19 @@ class Metrics:
             registry=self.registry,
         )
         self._batch_seconds = self._seconds("batch", "One inference of a batch")
-        self._by_model = (*self._stages, self._total, self._batch_crops, self._batch_seconds)
+        self._degraded = Counter(
+            "okdhp_degraded",
+            "Requests that a smaller branch was chosen for, since so many were in work",
+            Labels._fields,
+            registry=self.registry,
+        )
+        self._by_model = (
+            *self._stages,
+            self._total,
+            self._batch_crops,
+            self._batch_seconds,
+            self._degraded,
+        )
         self._of_models: OrderedDict[Labels, _OfModel] = OrderedDict()
         self._changing = threading.Lock()
         self._requests = Counter(
@@ -123,6 +136,10 @@ class Metrics:
                     stage.observe(seconds)
         series.total.observe(total_s)
 
+    def degraded(self, served: Served) -> None:
+        """A smaller branch than production's answers a request."""
+        self._of(_labels(served)).degraded.inc()
+
     def batch(
         self, name: str, version: int, predictor: Predictor, crops: int, seconds: float
     ) -> None:
@@ -140,9 +157,9 @@ class Metrics:
         """A request was answered with a problem document. reason: its slug, of `errors.STATUS`."""
         self._refused.labels(reason).inc()
 
-    def watch(self, models: ServedModels, database: Database) -> None:
+    def watch(self, models: ServedModels, admission: Admission, database: Database) -> None:
         """Read these whenever Prometheus asks."""
-        self.registry.register(_AtScrape(models, database))
+        self.registry.register(_AtScrape(models, admission, database))
 
     def _seconds(self, stage: str, meaning: str) -> Histogram:
         return Histogram(
@@ -168,6 +185,7 @@ class Metrics:
                 total=self._total.labels(*labels),
                 batch_crops=self._batch_crops.labels(*labels),
                 batch_seconds=self._batch_seconds.labels(*labels),
+                degraded=self._degraded.labels(*labels),
             )
             self._of_models[labels] = series
             return series
@@ -180,13 +198,19 @@ class _OfModel(NamedTuple):
     total: Histogram
     batch_crops: Histogram
     batch_seconds: Histogram
+    degraded: Counter
+
+
+def _labels(served: Served) -> Labels:
+    predictor = served.predictor
+    return Labels(served.name, str(served.version), predictor.card.branch, predictor.provider)
 
 
 class _AtScrape(Collector):
     """What is true now rather than counted: read when Prometheus asks, at no cost before."""
 
-    def __init__(self, models: ServedModels, database: Database) -> None:
-        self._models, self._database = models, database
+    def __init__(self, models: ServedModels, admission: Admission, database: Database) -> None:
+        self._models, self._admission, self._database = models, admission, database
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: a registry would else read the database to learn the names."""
@@ -194,6 +218,11 @@ class _AtScrape(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield self._production()
+        yield GaugeMetricFamily(
+            "okdhp_predictions_in_flight",
+            "Requests for poses that are in work or wait, of at most OKDHP_MAX_IN_FLIGHT",
+            value=self._admission.inside,
+        )
         yield from self._jobs()
 
     def _production(self) -> Metric:
@@ -206,9 +235,7 @@ class _AtScrape(Collector):
             served = self._models.production()
         except NotReady:
             return production
-        card = served.predictor.card
-        labels = Labels(served.name, str(served.version), card.branch, served.predictor.provider)
-        production.add_metric(labels, 1)
+        production.add_metric(_labels(served), 1)
         return production
 
     def _jobs(self) -> Iterator[Metric]:

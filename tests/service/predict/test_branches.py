@@ -162,3 +162,11 @@ def test_a_server_that_may_degrade_says_which_branch_answered(
     assert answered["model"]["branch"] == "middle"
     assert asked["model"]["branch"] == "large", "who names a model gets it"
     assert 'okdhp_total_seconds_count{branch="middle"' in metrics
+    degraded = [
+        line
+        for line in metrics.splitlines()
+        if line.startswith("okdhp_degraded_total") and not line.endswith(" 0.0")
+    ]
+    assert len(degraded) == 1
+    assert 'branch="middle"' in degraded[0]
+    assert degraded[0].endswith(" 1.0")
