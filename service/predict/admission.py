@@ -12,6 +12,13 @@ from service.errors import DeadlinePassed, QueueFull, RequestInvalid
 
 TIMEOUT: Final = "x-timeout-ms"
 """The header by which a client says how long he waits."""
+TIMEOUT_PARAMETER: Final = {
+    "name": "X-Timeout-Ms",
+    "in": "header",
+    "description": "how long the client waits, in milliseconds; then it is answered 504",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+}
+"""Its description for OpenAPI."""
 
 
 class Admission:

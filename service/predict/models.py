@@ -84,6 +84,9 @@ class ServedModels:
 
         Raises NotReady, ModelNotFound, VersionNotFound, ModelUnusable, ArtifactUnusable.
         """
+        now = self._production
+        if now is not None and asked in (None, now.name, f"{now.name}:{now.version}"):
+            return now  # without asking the database: its last promotion is of this very model
         if asked is None:
             return self.production()
         version = self._registry.resolve(asked)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from model.errors import Fault
 from service.context import Context, context
 from service.errors import RequestInvalid
-from service.predict.admission import timeout_of
+from service.predict.admission import TIMEOUT_PARAMETER, timeout_of
 from service.predict.answers import PICTURES, as_answer, as_answers, as_coco, as_picture
 from service.predict.body import read_request
 from service.predict.boxes import parse_boxes
@@ -57,14 +57,7 @@ _OPENAPI: Final[dict[str, Any]] = {
         }
         for name, schema in _PROPERTIES.items()
     ]
-    + [
-        {
-            "name": "X-Timeout-Ms",
-            "in": "header",
-            "description": "how long the client waits, in milliseconds; then it is answered 504",
-            "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
-        }
-    ],
+    + [TIMEOUT_PARAMETER],
 }
 
 

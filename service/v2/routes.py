@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from service.context import Context, context
 from service.errors import MediaTypeUnsupported
 from service.metrics.metrics import Spent
-from service.predict.admission import timeout_of
+from service.predict.admission import TIMEOUT_PARAMETER, timeout_of
 from service.predict.presence import while_present
 from service.problems import problems
 from service.v2 import schemas
@@ -48,7 +48,8 @@ _INFER: Final[dict[str, Any]] = {
                 "in": "header",
                 "description": "length of the JSON; the crops' bytes follow it",
                 "schema": {"type": "integer", "minimum": 0},
-            }
+            },
+            TIMEOUT_PARAMETER,
         ],
     },
 }

@@ -321,4 +321,4 @@ def test_the_description_has_the_protocols_errors(client: TestClient) -> None:
         "inputs",
         "outputs",
     }
-    assert [p["name"] for p in operation["parameters"]] == ["model", LENGTH]
+    assert [p["name"] for p in operation["parameters"]] == ["model", LENGTH, "X-Timeout-Ms"]
