@@ -81,7 +81,7 @@ def traced(with_student: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> An
 
 def picture() -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (80, 60)).save(buffer, "PNG")
+    Image.new("RGB", (2000, 1500)).save(buffer, "PNG")  # its decoding takes milliseconds
     return buffer.getvalue()
 
 
