@@ -16,6 +16,7 @@ from PIL import Image
 
 from model.errors import BoxInvalid, ModelUnusable
 from model.geometry import Box, Crop
+from model.onnx_check import only_computes
 from model.skeletons import Skeleton, from_description
 
 BUNDLED: Final = Path(__file__).with_name("weights") / "okdhp.onnx"
@@ -131,19 +132,37 @@ class Predictor:
         if provider != "cpu":
             # CUDA's libraries come from pip and lie where the system's loader does not look.
             onnxruntime.preload_dlls(directory="")
+        # ONNX Runtime's own format would pass by the check.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=[wanted])
+            content = path.read_bytes()  # once: what was checked is what is loaded
+            only_computes(content, path.name)
+            self._session = onnxruntime.InferenceSession(content, options, providers=[wanted])
+        except ModelUnusable:
+            raise
         except Exception as error:  # ONNX Runtime's own kinds share no base class
             raise ModelUnusable(f"{path.name} is not a model that ONNX Runtime can load") from error
         self.provider: str = self._session.get_providers()[0]
         if self.provider != wanted:
             raise ModelUnusable(f"asked for {wanted}, ONNX Runtime took {self.provider}")
-        metadata = self._session.get_modelmeta().custom_metadata_map
         try:
+            metadata = self._session.get_modelmeta().custom_metadata_map
             self.card = Card.from_json(metadata[METADATA_KEY])
-        except (KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever a stranger's text does to the parser
             raise ModelUnusable(f"{path.name} is not a student of okdhp: {error}") from error
-        self.infer(np.zeros((1, *self.card.size, 3), np.uint8))  # the first call is slow
+        self._try(path.name)
+
+    def _try(self, name: str) -> None:
+        """One inference: the first is slow, and shows whether the card is this network's."""
+        try:
+            found = self.infer(np.zeros((1, *self.card.size, 3), np.uint8)).shape
+        except Exception as error:  # ONNX Runtime's own kinds share no base class
+            raise ModelUnusable(f"{name} does not compute what its card says") from error
+        if found != (1, len(self.card.skeleton), 3):
+            raise ModelUnusable(
+                f"{name} answers a crop with numbers {list(found)}; "
+                f"its skeleton needs {[1, len(self.card.skeleton), 3]}"
+            )
 
     def infer(
         self, crops: NDArray[np.uint8], *, flip_test: bool | NDArray[np.bool_] = False
