@@ -117,6 +117,7 @@ FRAMEWORK: Final[Mapping[int, Kind]] = {
     405: Kind(405, "method-not-allowed", "The address does not take this method"),
     408: Kind(408, "body-too-slow", "The body came too slowly"),
     413: Kind(413, "body-too-large", "The body is too large"),
+    431: Kind(431, "head-too-large", "The request's head is too large"),
 }
 INTERNAL: Final = Kind(500, "internal", "The server made a mistake")
 

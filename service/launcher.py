@@ -21,12 +21,14 @@ from importlib.metadata import version
 from typing import Final
 
 import uvicorn
+import uvloop
 
 from service.app import create_app
 from service.children import Kept, Process
 from service.errors import NotReady
 from service.home import LaunchRefused, held_home
 from service.predict.models import LOADING
+from service.protocol import Protocol
 from service.settings import ServiceSettings
 from worker.bound import bound
 from worker.broker import EmbeddedBroker
@@ -39,7 +41,6 @@ Say = Callable[[str], None]
 _LOOK_S: Final = 0.5
 _REQUESTS_GRACE_S: Final = 5
 _BACKLOG: Final = 2048
-_HEAD_BYTES: Final = 32 * 1024  # of all headers together
 _KEEP_ALIVE_S: Final = 5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NO_TORCH: Final = (
@@ -81,7 +82,7 @@ def serve(
         if worker and no_worker is None:
             children.append(Kept("worker", lambda: _start_worker(settings)))
         launcher = _Launcher(settings, listener, children, no_worker, say)
-        asyncio.run(launcher.run())
+        uvloop.run(launcher.run())
 
 
 class _Server(uvicorn.Server):
@@ -111,7 +112,8 @@ class _Launcher:
                 log_config=None,
                 server_header=False,
                 timeout_graceful_shutdown=_REQUESTS_GRACE_S,
-                h11_max_incomplete_event_size=_HEAD_BYTES,
+                http=Protocol,
+                access_log=False,
                 timeout_keep_alive=_KEEP_ALIVE_S,
             )
         )
