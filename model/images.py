@@ -5,6 +5,7 @@ Pillow raises on the way becomes one of our two errors.
 """
 
 import io
+import time
 import warnings
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,10 +15,19 @@ from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from model.errors import ImageTooLarge, ImageUnreadable, PoseError
+from model.tiff_header import pieces
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")
 """What is accepted, by Pillow's names; a JPEG with further pictures inside (MPO) is a JPEG."""
 MAX_PIXELS: Final = 50_000_000
+MAX_SCANS: Final = 100
+"""Of a JPEG: each goes over all its pixels. Encoders write about ten; libtiff's bound is 100."""
+MAX_PIECES: Final = 2**16
+"""Strips or tiles of a TIFF."""
+BUDGET_S: Final = 0.5
+BUDGET_S_PER_PIXEL: Final = 1e-7
+"""What of a core's time a file may take, with as much again for opening it. The slowest honest
+file that we know, noise in a progressive JPEG, takes a third of it."""
 
 # Pillow would warn at a limit of its own before we see the size; `open_image` replaces that check.
 Image.MAX_IMAGE_PIXELS = None
@@ -40,6 +50,20 @@ _FROM_RIGHT: Final = (2, 3, 6, 7)
 """The stored picture's first pixel lies at the upright one's right."""
 _FROM_BELOW: Final = (3, 4, 7, 8)
 _BEHIND_ALPHA: Final = (255, 255, 255)
+_START_OF_SCAN: Final = b"\xff\xda"
+_TIFF_CODECS: Final = (
+    "raw",
+    "packbits",
+    "tiff_lzw",
+    "tiff_deflate",
+    "tiff_adobe_deflate",
+    "tiff_jpeg",
+    "jpeg",
+    "tiff_ccitt",
+    "group3",
+    "group4",
+)
+"""What cameras and scanners write, by Pillow's names; libtiff's others are hardly ever tried."""
 
 
 class Photograph:
@@ -51,10 +75,18 @@ class Photograph:
         """
         if not data:
             raise ImageUnreadable("the image is empty (0 bytes)")
+        strips = pieces(data)
+        if strips > MAX_PIECES:
+            raise ImageUnreadable(
+                f"the TIFF has {strips:,} strips or tiles; accepted: at most {MAX_PIECES:,}"
+            )
+        self._file = _Rationed(data)
         # Damaged files make Pillow raise about anything (OSError, SyntaxError, ValueError,
         # EOFError, struct.error, zlib.error, KeyError, MemoryError, …), hence the wide nets.
         try:
-            self._image = Image.open(io.BytesIO(data), formats=FORMATS)
+            self._image = Image.open(self._file, formats=FORMATS)
+        except _TooMuchWork as fault:
+            raise ImageUnreadable(f"the {len(data):,} bytes {fault}") from None
         except Exception as fault:
             accepted = ", ".join(FORMATS)
             raise ImageUnreadable(
@@ -68,6 +100,7 @@ class Photograph:
         self._named = (
             f"the {self._image.format} image of {self._stored[0]} × {self._stored[1]} pixels"
         )
+        self._refuse_odd(data)
         # Other formats may tell their orientation, or that they are damaged, at their end only.
         self._drafts = isinstance(self._image, JpegImageFile)
         if not self._drafts:
@@ -109,11 +142,62 @@ class Photograph:
         top = height - shrink * upright.height if self._orientation in _FROM_BELOW else 0
         return Upright(upright, shrink, (left, top))
 
+    def _refuse_odd(self, data: bytes) -> None:
+        """What costs the decoder much more than its pixels and bytes let one expect."""
+        if isinstance(self._image, JpegImageFile):
+            # Among the coefficients 0xFF is never followed by this; a thumbnail has a few more.
+            scans = data.count(_START_OF_SCAN)
+            if scans > MAX_SCANS:
+                raise ImageUnreadable(
+                    f"{self._named} has {scans:,} scans; accepted: at most {MAX_SCANS}"
+                )
+        elif self._image.format == "TIFF":
+            codec = str(self._image.info.get("compression", "raw"))
+            if codec not in _TIFF_CODECS:
+                raise ImageUnreadable(
+                    f"{self._named} is compressed as {codec}; accepted: {', '.join(_TIFF_CODECS)}"
+                )
+
     def _load(self) -> None:
+        self._file.ration(BUDGET_S + BUDGET_S_PER_PIXEL * self._image.width * self._image.height)
         try:
             self._image.load()
+        except _TooMuchWork as fault:
+            raise ImageUnreadable(f"{self._named} {fault}") from None
         except Exception as fault:
             raise ImageUnreadable(f"{self._named} is damaged or cut short") from fault
+
+
+class _TooMuchWork(Exception):
+    """Its words follow a name for the file."""
+
+
+class _Rationed(io.BytesIO):
+    """A file that cannot be read any more once its reader has worked for too long.
+
+    Formats of many small pieces, as a PNG of a million chunks, are read piece by piece. What counts
+    is the thread's own time: a busy machine spoils no photograph.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.ration(BUDGET_S)
+
+    def ration(self, seconds: float) -> None:
+        """From now on, for the thread that calls."""
+        self._seconds, self._until = seconds, time.thread_time() + seconds
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._check()
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._check()
+        return super().seek(offset, whence)
+
+    def _check(self) -> None:
+        if time.thread_time() > self._until:
+            raise _TooMuchWork(f"took more than {self._seconds:.1f} s of a core's time to read")
 
 
 class Upright(NamedTuple):

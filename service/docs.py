@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from service.keys.needs import role_needed
-from service.problems import MEDIA_TYPE, ErrorDocument, ProblemDocument, speaks_v2
+from service.problems import MEDIA_TYPE, ErrorDocument, ProblemDocument, problems, speaks_v2
 from service.v2.schemas import InferRequest
 
 
@@ -22,6 +22,7 @@ def install(app: FastAPI) -> None:
     def described() -> dict[str, Any]:
         document = by_fastapi()
         _describe_keys(document)
+        _describe_edge(document)
         _describe_problems(document)
         return document
 
@@ -58,6 +59,15 @@ def _describe_keys(document: dict[str, Any]) -> None:
                 for status, description in ((401, "no known key"), (403, f"not of role {role}")):
                     said = {"description": f"{description}; only once keys are needed"}
                     operation["responses"].setdefault(str(status), said)
+
+
+def _describe_edge(document: dict[str, Any]) -> None:
+    """What is refused before a route sees it, and a store that is away."""
+    for methods in document.get("paths", {}).values():
+        for operation in methods.values():
+            statuses = (400, 408, 413, 431, 503) if "requestBody" in operation else (400, 431, 503)
+            for status, said in problems(*statuses).items():
+                operation["responses"].setdefault(str(status), said)
 
 
 def _describe_problems(document: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from model.errors import ImageTooLarge, ImageUnreadable
-from model.images import FORMATS, Photograph, open_image, read_image
+from model.images import FORMATS, MAX_PIECES, MAX_SCANS, Photograph, open_image, read_image
 
 RED, GREEN, BLUE, GREY = (220, 30, 40), (30, 200, 60), (40, 50, 210), (128, 128, 128)
 
@@ -336,3 +336,59 @@ def test_other_formats_are_decoded_whole(format: str):
 
     assert_upright(decoded.image)
     assert (decoded.shrink, decoded.corner) == (1, (0, 0))
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_any_is_decoded():
+    """Each goes over all pixels: 30 MB of them would hold a thread for hours."""
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64), 90).save(buffer, "JPEG", progressive=True)
+    whole = buffer.getvalue()
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+
+    def repeated(scans: int) -> bytes:
+        return whole[:-2] + scan * (scans - whole.count(b"\xff\xda")) + whole[-2:]
+
+    assert open_image(repeated(MAX_SCANS)).size == (64, 64)
+    with pytest.raises(ImageUnreadable, match="has 101 scans"):
+        open_image(repeated(MAX_SCANS + 1))
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
+def test_a_png_of_many_chunks_is_given_up(behind: bool, monkeypatch: pytest.MonkeyPatch):
+    """Pillow reads every one in Python, before the pixels and behind them."""
+    monkeypatch.setattr("model.images.BUDGET_S", 0.05)
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "PNG")
+    whole = buffer.getvalue()
+    kind = b"teSt"
+    chunks = (bytes(4) + kind + struct.pack(">I", zlib.crc32(kind))) * 200_000
+    at = whole.index(b"IEND" if behind else b"IDAT") - 4
+
+    with pytest.raises(ImageUnreadable, match="core's time"):
+        open_image(whole[:at] + chunks + whole[at:])
+    assert open_image(whole).size == (8, 8)
+
+
+@pytest.mark.parametrize("big", [False, True], ids=["TIFF", "BigTIFF"])
+@pytest.mark.parametrize("tag", [273, 324], ids=["strips", "tiles"])
+def test_a_tiff_of_many_pieces_is_refused_by_its_header(big: bool, tag: int):
+    """Pillow makes an object of each before it reads one."""
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "TIFF", big_tiff=big)
+    whole = buffer.getvalue()
+    row = struct.pack("<HHQ", 273, 4, 1) if big else struct.pack("<HHI", 273, 4, 1)
+    assert row in whole
+    many = struct.pack("<HHQ" if big else "<HHI", tag, 4, MAX_PIECES + 1)
+
+    assert open_image(whole).size == (8, 8)
+    with pytest.raises(ImageUnreadable, match="65,537 strips or tiles"):
+        open_image(whole.replace(row, many))
+
+
+def test_a_tiff_of_a_codec_that_cameras_do_not_write_is_refused():
+    """Less of libtiff is open to strangers."""
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "TIFF", compression="lzma")
+
+    with pytest.raises(ImageUnreadable, match="compressed as lzma"):
+        open_image(buffer.getvalue())
