@@ -15,6 +15,7 @@ from service.context import Context
 from service.datasets import routes as datasets
 from service.headers import SecurityHeaders
 from service.health import routes as health
+from service.identified import Identified
 from service.jobs import routes as jobs
 from service.keys.guard import KeyGuard
 from service.keys.ring import KeyRing
@@ -91,6 +92,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         within_s=settings.body_timeout_s,
     )
     app.add_middleware(KeyGuard)
+    app.add_middleware(Identified)
     app.add_middleware(SecurityHeaders)  # added late: it sees refusals as well
     app.add_middleware(Measured, metrics=measured)  # added last: outermost
     return app

@@ -128,4 +128,9 @@ async def _on_store_away(request: Request, error: Exception) -> Response:
 
 async def _on_bug(request: Request, error: Exception) -> Response:
     # Starlette raises the error again when this is sent, and the server logs it with its trace.
+    return mistake()
+
+
+def mistake() -> Response:
+    """What a client is told of a bug: nothing but that it is one."""
     return problem(INTERNAL, "this is a mistake of the server, which wrote it to its log")

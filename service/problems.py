@@ -61,6 +61,9 @@ class ProblemDocument(BaseModel):
     errors: list[FaultDocument] | None = Field(
         None, description=f"the faults, where there may be several; at most {_MOST_FAULTS}"
     )
+    request_id: str | None = Field(
+        None, description="as in the header X-Request-Id and in the server's log"
+    )
 
 
 class ErrorDocument(BaseModel):
@@ -83,12 +86,15 @@ class Problem(JSONResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_REASON] = self._slug
-        if not speaks_v2(scope["path"].removeprefix(scope.get("root_path", ""))):
-            await super().__call__(scope, receive, send)
-            return
         own = {k: v for k, v in self.headers.items() if k not in ("content-length", "content-type")}
-        document = ErrorDocument(error=self._document.detail)
-        response = JSONResponse(document.model_dump(), self.status_code, headers=own)
+        if speaks_v2(scope["path"].removeprefix(scope.get("root_path", ""))):
+            content = ErrorDocument(error=self._document.detail).model_dump()
+            media_type = JSONResponse.media_type
+        else:
+            request_id = scope.get("state", {}).get("request_id")
+            document = self._document.model_copy(update={"request_id": request_id})
+            content, media_type = document.model_dump(exclude_none=True), MEDIA_TYPE
+        response = JSONResponse(content, self.status_code, own, media_type)
         await response(scope, receive, send)
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 
 from model.cores import cores
+from service.logs import LogFormat
 from service.predict.batcher import BATCH
 from worker.gate import GatePolicy
 from worker.settings import WorkerSettings
@@ -48,6 +49,7 @@ class ServiceSettings(WorkerSettings):
     loaded_models: int = Field(
         3, ge=1, description="models kept loaded beside the one in production"
     )
+    log_format: LogFormat = Field("auto", description="of stderr; auto: JSON if it is no terminal")
     traces_endpoint: str | None = Field(
         None,
         validation_alias=AliasChoices(

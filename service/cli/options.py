@@ -1,7 +1,6 @@
 """Options that several commands share, and what they mean."""
 
 import importlib.util
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,11 +54,3 @@ def _need(package: str, otherwise: str) -> None:
 
     if importlib.util.find_spec(package) is None:
         raise NotInstalled(otherwise)
-
-
-def log_to_stderr() -> None:
-    """Log lines of a process that runs for long."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # tells of its plugins at every start

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.options import Home, log_to_stderr, need_runtime, settings_of
+from service.cli.options import Home, need_runtime, settings_of
 
 
 def serve(
@@ -30,8 +30,10 @@ def serve(
     Ctrl-C stops everything; a job in work saves a checkpoint and goes on at the next start.
     """
     need_runtime()
-    log_to_stderr()
     settings = settings_of(home)
     from service import launcher
+    from service.logs import log_to_stderr
+
+    log_to_stderr(settings.log_format)
 
     launcher.serve(settings, host, port, worker=worker, insecure=insecure, say=typer.echo)

@@ -2,7 +2,7 @@
 
 import sys
 
-from service.cli.options import Home, log_to_stderr, need_runtime, settings_of
+from service.cli.options import Home, need_runtime, settings_of
 
 
 def worker(home: Home = None) -> None:
@@ -12,8 +12,9 @@ def worker(home: Home = None) -> None:
     OKDHP_BROKER_URL, and OKDHP_DATABASE_URL and OKDHP_ARTIFACTS_URL that they share.
     """
     need_runtime()
-    log_to_stderr()
     settings = settings_of(home)
+    from service.logs import log_to_stderr
     from worker.main import run_worker
 
+    log_to_stderr(settings.log_format)
     sys.exit(run_worker(settings))

@@ -65,6 +65,7 @@ def test_statuses_are_those_of_clients_and_of_absence() -> None:
         415,
         422,
         429,
+        431,
         503,
         504,
     }
