@@ -10,7 +10,7 @@ from typing import Final
 from anyio import to_thread
 from fastapi import FastAPI
 
-from service import docs, handlers
+from service import docs, handlers, origins
 from service.context import Context
 from service.datasets import routes as datasets
 from service.headers import SecurityHeaders
@@ -92,6 +92,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         within_s=settings.body_timeout_s,
     )
     app.add_middleware(KeyGuard)
+    origins.install(app, settings.cors_origins)
     app.add_middleware(Identified)
     app.add_middleware(SecurityHeaders)  # added late: it sees refusals as well
     app.add_middleware(Measured, metrics=measured)  # added last: outermost

@@ -31,6 +31,10 @@ class KeyMissing(PoseError):
     """The request needs an API key and has none that is known."""
 
 
+class OriginForeign(PoseError):
+    """A page of another site wants to change something."""
+
+
 class RoleMissing(PoseError):
     """The key's role does not include what was asked for."""
 
@@ -107,6 +111,7 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
     DeadlinePassed: Kind(504, "deadline-passed", "The answer would have come too late"),
     KeyMissing: Kind(401, "key-missing", "An API key is needed"),
     RoleMissing: Kind(403, "role-missing", "The key may not do this"),
+    OriginForeign: Kind(403, "origin-foreign", "Another site's page may not do this"),
     TensorInvalid: Kind(400, "tensor-invalid", "The tensors are not what the model takes"),
     NotReady: Kind(503, "not-ready", "Not ready to answer yet"),
 }

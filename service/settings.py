@@ -1,14 +1,16 @@
 """What a person can set about the service; environment variables `OKDHP_…` as for the worker."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, StringConstraints
 
 from model.cores import cores
 from service.logs import LogFormat
 from service.predict.batcher import BATCH
 from worker.gate import GatePolicy
 from worker.settings import WorkerSettings
+
+Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 
 class ServiceSettings(WorkerSettings):
@@ -59,6 +61,9 @@ class ServiceSettings(WorkerSettings):
     )
     registry_poll_s: float = Field(
         1.0, gt=0, description="another replica's promotion or a revoked key is noticed within"
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        (), description='other sites whose pages may use the server: ["https://lab.example"]'
     )
     require_keys: bool = Field(
         False, description="whether requests need an API key; once any was made they do in any case"
