@@ -1,19 +1,17 @@
 """A real server answers every hostile request politely, and the next good one as before."""
 
-import http.client
 import json
 import re
-import socket
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
 import pytest
 
 from model.predictor import BUNDLED
-from tests.service.hostile.corpus import Hostile, corpus, photograph
+from tests.service.hostile.corpus import corpus
+from tests.service.hostile.pictures import photograph
+from tests.service.hostile.request import Hostile, Reply, send
 
 pytestmark = pytest.mark.skipif(not BUNDLED.is_file(), reason="no student is bundled")
 
@@ -24,33 +22,6 @@ TRIES = 3
 EVERY = 20
 """After so many a good request is sent."""
 PROBLEMS = {"application/problem+json": "detail", "application/json": "error"}
-
-
-class Reply(NamedTuple):
-    """What came back, and after how long."""
-
-    status: int
-    media_type: str
-    body: bytes
-    took_s: float
-
-
-def send(url: str, request: Hostile) -> Reply:
-    """Its answer; a server that ends the connection without one fails the test."""
-    address = urlsplit(url)
-    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
-        began = time.monotonic()
-        try:
-            connection.sendall(request.head)
-            half = len(request.body) // 2 if request.pause_s else len(request.body)
-            connection.sendall(request.body[:half])
-        except OSError:
-            pass  # refused while we sent; the answer lies there all the same
-        reply = http.client.HTTPResponse(connection, method=request.method)
-        reply.begin()
-        body = reply.read()
-        media_type = reply.headers.get_content_type()
-        return Reply(reply.status, media_type, body, time.monotonic() - began)
 
 
 def fault_of(request: Hostile, reply: Reply, documented: Mapping[str, Any]) -> str | None:
