@@ -18,6 +18,11 @@ HEADER: Final = "X-Request-Id"
 _ACCEPTED: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+def new_id() -> str:
+    """Of a request that brought none."""
+    return uuid.uuid4().hex
+
+
 class Identified:
     """An ASGI layer: within it everything that is logged has the request's id.
 
@@ -33,7 +38,7 @@ class Identified:
             await self.app(scope, receive, send)
             return
         sent = Headers(scope=scope).get(HEADER, "")
-        request_id = sent if _ACCEPTED.fullmatch(sent) else uuid.uuid4().hex
+        request_id = sent if _ACCEPTED.fullmatch(sent) else new_id()
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         status: int | None = None  # nothing was answered: the client has gone

@@ -9,15 +9,22 @@ import sys
 from typing import Final, Literal
 
 import structlog
-from structlog.types import Processor
+from structlog.types import EventDict, Processor, WrappedLogger
 
 LogFormat = Literal["auto", "json", "console"]
+
+
+def _without_uvicorns_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # the line a second time
+    return event
+
 
 _CHAIN: Final[list[Processor]] = [
     structlog.contextvars.merge_contextvars,  # the request's id
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
+    _without_uvicorns_colours,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 

@@ -115,8 +115,12 @@ def problem(
     *,
     faults: Sequence[Fault] = (),
     headers: Mapping[str, str] | None = None,
+    request_id: str | None = None,
 ) -> Response:
-    """A problem document as a response."""
+    """A problem document as a response.
+
+    request_id: of what never becomes a request of the application; others bring their own.
+    """
     shown = [FaultDocument.model_validate(f, from_attributes=True) for f in faults[:_MOST_FAULTS]]
     document = ProblemDocument(
         type=TYPE_PREFIX + kind.slug,
@@ -124,6 +128,7 @@ def problem(
         status=kind.status,
         detail=detail,
         errors=shown or None,
+        request_id=request_id,
     )
     return Problem(
         document, kind.slug, headers={"X-Content-Type-Options": "nosniff", **(headers or {})}

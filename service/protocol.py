@@ -5,13 +5,17 @@ plain text. What comes after the head is the application's.
 """
 
 import asyncio
+import logging
 from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import FRAMEWORK, Kind
+from service.identified import HEADER, new_id
 from service.problems import problem
+
+log = logging.getLogger(__name__)
 
 HEAD_BYTES: Final = 32 * 1024
 """Of a request's first line and all headers together."""
@@ -67,8 +71,11 @@ class Protocol(HttpToolsProtocol):
             self._patience.cancel()
 
     def _refuse(self, kind: Kind, detail: str) -> None:
-        response = problem(kind, detail, headers={"Connection": "close"})
+        request_id = new_id()
+        headers = {"Connection": "close", HEADER: request_id}
+        response = problem(kind, detail, headers=headers, request_id=request_id)
         lines = [f"HTTP/1.1 {kind.status} {HTTPStatus(kind.status).phrase}".encode()]
         lines += [name + b": " + value for name, value in response.raw_headers]
         self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
         self.transport.close()
+        log.info("refused a head", extra={"status": kind.status, "request_id": request_id})

@@ -136,8 +136,9 @@ def test_people_are_told_in_lines_of_their_own(
     monkeypatch.setattr(sys, "stderr", written)
     log_to_stderr("console")
 
-    logging.getLogger("x").warning("said %s", "so")
+    logging.getLogger("x").warning("said %s", "so", extra={"color_message": "said \x1b[36m%s"})
 
     assert "said so" in written.getvalue()
+    assert "color_message" not in written.getvalue()
     assert "\x1b" not in written.getvalue()
     assert not written.getvalue().startswith("{")

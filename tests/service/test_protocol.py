@@ -52,6 +52,7 @@ def problem_of(answer: bytes) -> tuple[int, str]:
     assert b"content-type: application/problem+json" in head.lower()
     assert f"content-length: {len(body)}".encode() in head.lower()
     document = json.loads(body)
+    assert f"x-request-id: {document['request_id']}".encode() in head.lower()
     assert int(head.split()[1]) == document["status"]
     return document["status"], document["type"]
 
