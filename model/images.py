@@ -159,7 +159,8 @@ class Photograph:
                 )
 
     def _load(self) -> None:
-        self._file.ration(BUDGET_S + BUDGET_S_PER_PIXEL * self._image.width * self._image.height)
+        width, height = self._stored  # a JPEG that is decoded small is read whole
+        self._file.ration(BUDGET_S + BUDGET_S_PER_PIXEL * width * height)
         try:
             self._image.load()
         except _TooMuchWork as fault:

@@ -1,6 +1,7 @@
 """Pictures from strangers: what is accepted comes out right, all else is one of our two errors."""
 
 import io
+import itertools
 import struct
 import warnings
 import zlib
@@ -392,3 +393,19 @@ def test_a_tiff_of_a_codec_that_cameras_do_not_write_is_refused():
 
     with pytest.raises(ImageUnreadable, match="compressed as lzma"):
         open_image(buffer.getvalue())
+
+
+def test_a_jpeg_that_is_decoded_small_may_take_the_time_of_its_own_pixels(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """All its bytes are read in any case: large honest ones must not be given up."""
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "JPEG", quality=95, progressive=True)
+    photograph = Photograph(buffer.getvalue())
+    clock = itertools.count()  # a second at every look
+    monkeypatch.setattr("model.images.time.thread_time", lambda: next(clock))
+    monkeypatch.setattr("model.images.BUDGET_S", 0)
+    monkeypatch.setattr("model.images.BUDGET_S_PER_PIXEL", 100 / 512**2)
+
+    assert photograph.decode(8).image.size == (64, 64)
