@@ -1,7 +1,6 @@
 """Crops of several callers share a batch, and everybody gets the answers to his own."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from pathlib import Path
@@ -154,10 +153,9 @@ def test_an_error_reaches_all_of_its_batch_and_nobody_else(
 
 def test_its_thread_ends_with_it_and_owes_nobody_an_answer(brightest: Path) -> None:
     """A model that is swapped out is freed with its last request."""
-    before = threading.active_count()
-    slow = Slow(brightest)
+    slow, before = Slow(brightest), set(threading.enumerate())
     batcher = Batcher(slow, most=MOST)
-    assert threading.active_count() == before + 1
+    (thread,) = set(threading.enumerate()) - before
     slow.go.clear()
     answers = [batcher.submit(spots((4, i))) for i in range(3)]
 
@@ -165,7 +163,5 @@ def test_its_thread_ends_with_it_and_owes_nobody_an_answer(brightest: Path) -> N
     slow.go.set()
 
     assert [tuple(a.result(10).keypoints[0, 0, :2]) for a in answers] == [(4, 0), (4, 1), (4, 2)]
-    until = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < until:
-        time.sleep(0.01)
-    assert threading.active_count() == before
+    thread.join(10)
+    assert not thread.is_alive()
