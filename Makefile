@@ -47,6 +47,7 @@ check: $(READY)-test
 
 bench: $(READY)-test
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/blocks.py
 	$(BIN)/python benchmarks/label_offset.py lsp:$(DATA)/lsp mpii:$(DATA)/mpii
