@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, StringConstraints
+from pydantic_settings import SettingsConfigDict
 
 from model.cores import cores
 from service.logs import LogFormat
@@ -15,6 +16,9 @@ Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 class ServiceSettings(WorkerSettings):
     """The worker's settings and those of the API beside it."""
+
+    # OKDHP_GATE_MAX_LOSS is the gate's max_loss.
+    model_config = SettingsConfigDict(env_nested_delimiter="_", env_nested_max_split=1)
 
     provider: Literal["cpu", "cuda", "tensorrt"] = Field(
         "cpu", description="the runtime that must answer; /readyz fails on any other"
@@ -68,33 +72,7 @@ class ServiceSettings(WorkerSettings):
     require_keys: bool = Field(
         False, description="whether requests need an API key; once any was made they do in any case"
     )
-    gate_moved_share: float = Field(
-        0.02, ge=0, le=1, description="of joints that a version may place otherwise than PyTorch"
+    gate: GatePolicy = Field(
+        default_factory=GatePolicy,
+        description="what is demanded of a version before production; OKDHP_GATE_MAX_LATENCY_MS, …",
     )
-    gate_metric_change: float = Field(
-        1.0, ge=0, description="points of PCK that a version may differ from PyTorch"
-    )
-    gate_max_latency_ms: float | None = Field(
-        None, gt=0, description="of a version's median for one crop, by its receipt"
-    )
-    gate_min_accuracy: dict[str, float] = Field(
-        default_factory=dict, description='demanded of a version: {"lsp:valid pck@0.2": 60}'
-    )
-    gate_max_loss: float | None = Field(
-        None, ge=0, description="points of PCK that a version may lie below production"
-    )
-    gate_licences: tuple[str, ...] | None = Field(
-        None, description='terms that a version may come from: ["Apache-2.0", "*BSD*"]'
-    )
-
-    @property
-    def gate(self) -> GatePolicy:
-        """What is demanded of a version before production."""
-        return GatePolicy(
-            moved_share=self.gate_moved_share,
-            metric_change=self.gate_metric_change,
-            max_latency_ms=self.gate_max_latency_ms,
-            min_accuracy=self.gate_min_accuracy,
-            max_loss=self.gate_max_loss,
-            licences=self.gate_licences,
-        )

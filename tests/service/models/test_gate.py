@@ -10,6 +10,7 @@ from model.appraisal import appraise
 from model.files import sha256_of
 from model.receipt import beside, write_receipt
 from service.settings import ServiceSettings
+from worker.gate import GatePolicy
 from worker.registry import read_card
 from worker.store import State
 from worker.stores import Stores, open_stores
@@ -27,9 +28,35 @@ def strict(
     with_student: ServiceSettings, started: Callable[[ServiceSettings], TestClient]
 ) -> Iterator[TestClient]:
     """A server whose operator demands what the brightest pixel cannot show."""
-    policy = {"gate_min_accuracy": {"lsp:valid pck@0.2": 60.0}, "gate_licences": ("Apache-2.0",)}
-    with started(with_student.model_copy(update=policy)) as client:
+    policy = GatePolicy(min_accuracy={"lsp:valid pck@0.2": 60.0}, licences=("Apache-2.0",))
+    with started(with_student.model_copy(update={"gate": policy})) as client:
         yield client
+
+
+def test_the_environment_sets_each_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the names that docs/registry.md lists; settings that look alike are not disturbed."""
+    for name, value in {
+        "GATE_MOVED_SHARE": "0.1",
+        "GATE_METRIC_CHANGE": "2",
+        "GATE_MAX_LATENCY_MS": "7",
+        "GATE_MIN_ACCURACY": '{"lsp:valid pck@0.2": 60}',
+        "GATE_MAX_LOSS": "1.5",
+        "GATE_LICENCES": '["Apache-2.0"]',
+        "MAX_BOXES": "3",
+    }.items():
+        monkeypatch.setenv(f"OKDHP_{name}", value)
+
+    settings = ServiceSettings()
+
+    assert settings.max_boxes == 3
+    assert settings.gate == GatePolicy(
+        moved_share=0.1,
+        metric_change=2,
+        max_latency_ms=7,
+        min_accuracy={"lsp:valid pck@0.2": 60},
+        max_loss=1.5,
+        licences=("Apache-2.0",),
+    )
 
 
 def test_a_refusal_names_every_demand_with_its_numbers(
