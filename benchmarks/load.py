@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 @dataclass
 class Tally:
     """statuses: how many answers of each (0: no answer). ms: of each answer that was a 200.
-    checked: how many 200s `check` did not accept.
+    wrong: how many 200s `check` did not accept.
     """
 
     seconds: float = 0.0
