@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -205,24 +205,15 @@ class Registry:
             return self.add_version(name, onnx, card, card["metrics"], job_id)
 
     def siblings(self, version: Version) -> list[Version]:
-        """Versions of the same model that are other branches of the same job, newest first.
-
-        They answer with the same numbers: an int8 student's siblings are int8.
-        """
+        """`siblings_among` all versions of the version's model, newest first."""
         if version.job_id is None:
             return []
-        query = (
-            select(Version)
-            .where(
-                Version.model == version.model,
-                Version.job_id == version.job_id,
-                Version.variant == version.variant,
-                Version.branch != version.branch,
-            )
-            .order_by(Version.version.desc())
+        of_job = select(Version).where(
+            Version.model == version.model, Version.job_id == version.job_id
         )
         with self._database.reading() as session:
-            return list(session.scalars(query))
+            found = session.scalars(of_job.order_by(Version.version.desc()))
+            return siblings_among(found, version)
 
     def promote(
         self,
@@ -327,6 +318,20 @@ def _before(session: Session, name: str) -> tuple[str, int]:
     if len(was) < 2:
         raise RollbackImpossible(f"nothing was in production before {name}:{was[-1][1]}")
     return was[-2]
+
+
+def siblings_among(versions: Iterable[Version], version: Version) -> list[Version]:
+    """Those of a model's versions that are other branches of the version's job, in their order.
+
+    They answer with the same numbers: an int8 student's siblings are int8.
+    """
+    return [
+        other
+        for other in versions
+        if other.job_id is not None
+        and (other.job_id, other.variant) == (version.job_id, version.variant)
+        and other.branch != version.branch
+    ]
 
 
 def _plain(text: str, length: int) -> str:

@@ -1,5 +1,6 @@
 """/models: what there is, and putting a version into production."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -14,7 +15,7 @@ from service.problems import problems
 from service.times import shown
 from worker.errors import ActionRefused, ModelNotFound, PromotionRefused
 from worker.gate import judge
-from worker.registry import ModelEntry
+from worker.registry import ModelEntry, siblings_among
 from worker.store import ACTIONS, Promotion, State, Version
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -130,7 +131,7 @@ def add_version(name: str, posted: schemas.VersionPost, parts: Parts) -> schemas
         raise ActionRefused(job.id, "register a student of", job.state, ACTIONS[job.state])
     left = stores.jobs.artifacts(job.id)
     version = stores.registry.add_branch(name, job.id, posted.branch, left)
-    return _version(version, _production(parts), parts)
+    return _alone(version, parts)
 
 
 @router.post(
@@ -145,7 +146,7 @@ def load(name: str, version: int, parts: Parts) -> schemas.VersionEntry:
     """
     parts.models.load(name, version)
     found = parts.stores.registry.get(name, version)
-    return _version(found, _production(parts), parts)
+    return _alone(found, parts)
 
 
 @router.post(
@@ -157,7 +158,7 @@ def unload(name: str, version: int, parts: Parts) -> schemas.VersionEntry:
     """When the last request that uses it ends. A request for it loads it again."""
     found = parts.stores.registry.get(name, version)
     parts.models.unload(name, version)
-    return _version(found, _production(parts), parts)
+    return _alone(found, parts)
 
 
 def _in_production(parts: Context) -> Version | None:
@@ -182,12 +183,24 @@ def _entry(
     return schemas.ModelEntry(
         name=model.name,
         default_version=model.promoted or model.versions[0].version,
-        versions=[_version(version, production, parts) for version in model.versions],
+        versions=[
+            _version(version, production, parts, siblings_among(model.versions, version))
+            for version in model.versions
+        ],
     )
 
 
+def _alone(version: Version, parts: Context) -> schemas.VersionEntry:
+    """A version outside of its model's list."""
+    siblings = parts.stores.registry.siblings(version)
+    return _version(version, _production(parts), parts, siblings)
+
+
 def _version(
-    version: Version, production: schemas.ProductionEntry | None, parts: Context
+    version: Version,
+    production: schemas.ProductionEntry | None,
+    parts: Context,
+    siblings: Sequence[Version],
 ) -> schemas.VersionEntry:
     card = version.card
     return schemas.VersionEntry(
@@ -205,7 +218,7 @@ def _version(
         has_receipt=version.receipt is not None,
         job=version.job_id,
         run=card["run"],
-        siblings=[of.version for of in parts.stores.registry.siblings(version)],
+        siblings=[sibling.version for sibling in siblings],
         precision=version.variant,
         loaded=(version.model, version.version) in parts.models.loaded(),
         created_at=shown(version.created_at),
