@@ -6,15 +6,13 @@ bare: ONNX Runtime on a ready crop. whole: decode a 1-megapixel JPEG, crop, infe
 is what a `/predict` without HTTP costs. Both alternate, so that a busy machine hurts both alike.
 """
 
-import io
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from photograph import photograph
 
-from model.data.synthetic import draw_people
 from model.geometry import Box
 from model.images import open_image
 from model.predictor import BUNDLED, Predictor
@@ -24,18 +22,16 @@ ROUNDS = 300
 
 def main(path: Path, threads: int) -> None:
     predictor = Predictor(path, threads=threads)
-    person = draw_people(1, seed=0, size_px=1000)[0]
-    assert person.pixels is not None
-    buffer = io.BytesIO()
-    Image.fromarray(person.pixels).save(buffer, "JPEG", quality=90)
-    crop = predictor.crop_around(person.box_img).cut(Image.fromarray(person.pixels))[None]
+    data = photograph()
+    image = open_image(data)
+    crop = predictor.crop_around(Box.whole((image.height, image.width))).cut(image)[None]
 
     bare_ms, whole_ms = np.empty(ROUNDS), np.empty(ROUNDS)
     for i in range(ROUNDS):
         began = time.perf_counter()
         predictor.infer(crop)
         between = time.perf_counter()
-        image = open_image(buffer.getvalue())
+        image = open_image(data)
         predictor.predict(image, [Box.whole((image.height, image.width))])
         bare_ms[i] = 1e3 * (between - began)
         whole_ms[i] = 1e3 * (time.perf_counter() - between)

@@ -11,7 +11,6 @@ FastAPI handler that does so inline. Arms take turns, and ratios are medians ove
 import argparse
 import asyncio
 import contextlib
-import io
 import json
 import os
 import platform
@@ -28,10 +27,9 @@ from pathlib import Path
 
 import numpy as np
 from load import Connection, Tally, branch_of, flood, request, saturate
-from PIL import Image
+from photograph import photograph
 
 from model.cores import cores
-from model.data.synthetic import draw_people
 from model.images import open_image
 from model.predictor import BUNDLED, Predictor
 from service.predict.prepare import prepare
@@ -43,15 +41,6 @@ MAX_PIXELS = 50_000_000
 def say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-def photograph() -> bytes:
-    """One person on a megapixel, as a JPEG of about 200 kB."""
-    person = draw_people(1, seed=0, size_px=1000)[0]
-    assert person.pixels is not None
-    buffer = io.BytesIO()
-    Image.fromarray(person.pixels).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
 
 
 @contextlib.contextmanager

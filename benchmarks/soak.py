@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 
-from serving import free_port, photograph, rss_mb, say, server
+from photograph import photograph
+from serving import free_port, rss_mb, say, server
 
 from tests.service.hostile.corpus import corpus
 from tests.service.hostile.request import Hostile, send
