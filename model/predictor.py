@@ -24,6 +24,8 @@ BUNDLED: Final = Path(__file__).with_name("weights") / "okdhp.onnx"
 
 FORMAT: Final = "1"
 METADATA_KEY: Final = "okdhp"
+FULL: Final = "fp32"
+"""What a student computes with as it is exported; fp16 and int8 are made of it."""
 PROVIDERS: Final[Mapping[str, str]] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -46,7 +48,7 @@ class Card:
     calibration: dict[str, Any] | None = None
     """How the map from scores to probabilities was fitted, and how well it does on people that it
     was not fitted on (`model.calibration`); None where a score is what the decoder says."""
-    precision: str = "fp32"
+    precision: str = FULL
     """What the network computes with: fp32, fp16 or int8."""
 
     def to_json(self) -> str:
@@ -84,7 +86,7 @@ class Card:
             licence=tree["licence"],
             metrics=tree["metrics"],
             calibration=tree.get("calibration"),
-            precision=tree.get("precision", "fp32"),
+            precision=tree.get("precision", FULL),
         )
 
 

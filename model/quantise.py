@@ -6,14 +6,17 @@ probabilities stay float32, since coordinates need more than eight bits. The con
 in, float32 keypoints out.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -22,30 +25,44 @@ from onnxruntime.quantization import (
     QuantType,
     quantize_static,
 )
+from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+from model.errors import ModelUnusable
 from model.files import write_with
 from model.onnx_file import STUDENT
-from model.predictor import METADATA_KEY, Card
+from model.predictor import FULL, METADATA_KEY, Card, Predictor
 
 Precision = Literal["fp16", "int8"]
 PEOPLE: Final = 128
 """So many crops are enough for the activations' ranges."""
 _BATCH: Final = 16
+_WARNING, _ERROR = 2, 3  # of ONNX Runtime
 
 
-def quantised(path: Path, precision: Precision, crops: NDArray[np.uint8], target: Path) -> None:
-    """Write a student's file in fewer bits.
+def quantised(
+    path: Path, precision: Precision, crops: NDArray[np.uint8] | None, target: Path
+) -> None:
+    """Write a student's float32 file in fewer bits. Its card's metrics are no longer told: they
+    were the original's.
 
-    crops: uint8 `[P, H, W, 3]` of real people, which int8's ranges are taken from.
+    crops: uint8 `[P, H, W, 3]` of real people, which int8's ranges are taken from; fp16 takes none.
+    Raises ModelUnusable where the file is none of ours, or has fewer bits already.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    card = Predictor(path).card
+    if card.precision != FULL:
+        raise ModelUnusable(f"{path.name} is {card.precision} already; {precision} takes {FULL}")
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         ready, made = (Path(folder) / name for name in ("ready.onnx", "made.onnx"))
         # Normalisations are multiplied into the convolutions before, as the runtime would do.
         quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
         network = list(_network(onnx.load(ready).graph))
+        if not network:
+            raise ModelUnusable(f"{path.name} was not exported by okdhp: it has no student in it")
         if precision == "int8":
+            if crops is None or not len(crops):
+                raise ValueError("int8's ranges are taken from crops")
             quantize_static(
                 str(ready),
                 str(made),
@@ -62,11 +79,37 @@ def quantised(path: Path, precision: Precision, crops: NDArray[np.uint8], target
             graph = onnx.load(ready)
             rest = [node.name for node in graph.graph.node if node.name not in set(network)]
             graph = convert_float_to_float16(graph, keep_io_types=True, node_block_list=rest)
+    # The tools list families of operators that the file does not use.
+    for family in [entry for entry in graph.opset_import if entry.domain not in ("", "ai.onnx")]:
+        graph.opset_import.remove(family)
+    ONNXModel(graph).topological_sort()  # the standard demands it; ONNX Runtime alone does not
+    put_card(graph, replace(card, precision=precision, metrics={}))
+    onnx.checker.check_model(graph)
+    write_with(target, lambda file: file.write(graph.SerializeToString()))
+
+
+def put_card(graph: Any, card: Card) -> None:
+    """What a student's graph (`onnx.ModelProto`) says of itself, instead of what it said."""
     for entry in graph.metadata_props:
         if entry.key == METADATA_KEY:
-            card = replace(Card.from_json(entry.value), precision=precision)
             entry.value = card.to_json()
-    write_with(target, lambda file: file.write(graph.SerializeToString()))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the tools' warnings of what is meant so: normalisations have one scale a channel and
+    no second axis, and `mirrored` is an input that may be left out."""
+
+    def told(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Axis 1 is out-of-range")
+
+    onnxruntime.set_default_logger_severity(_ERROR)
+    logging.getLogger().addFilter(told)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeFilter(told)
+        onnxruntime.set_default_logger_severity(_WARNING)
 
 
 def _network(graph: Any) -> Iterator[str]:
@@ -76,7 +119,7 @@ def _network(graph: Any) -> Iterator[str]:
         for i, node in enumerate(graph.node)
         if node.op_type == "Conv" and node.input[1].startswith(STUDENT)
     ]
-    for node in graph.node[own[0] : own[-1] + 1]:
+    for node in graph.node[own[0] : own[-1] + 1] if own else ():
         yield node.name
 
 
@@ -84,9 +127,7 @@ class _Crops(CalibrationDataReader):  # type: ignore[misc]
     """The crops in batches, as the runtime's tools ask for them."""
 
     def __init__(self, crops: NDArray[np.uint8]) -> None:
-        self._batches = iter(
-            crops[i : i + _BATCH] for i in range(0, min(len(crops), PEOPLE), _BATCH)
-        )
+        self._batches = iter(crops[i : i + _BATCH] for i in range(0, len(crops), _BATCH))
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         batch = next(self._batches, None)

@@ -137,6 +137,27 @@ class Latency(Part):
     median_ms: float
 
 
+class Change(Part):
+    """What fewer bits change on a set, by the same people's answers of both files."""
+
+    data: str
+    people: int
+    fingerprint: str
+    metric: str
+    points: float = Field(description="below 0: a loss; of AP hundredths")
+    interval_95: Interval | None = Field(description="None for AP, of which none is drawn")
+
+
+class Speed(Part):
+    """How the file compares on one machine, each inference beside the other file's."""
+
+    device: str
+    provider: str
+    batch: int = Field(description="crops that are answered at once")
+    fp32_ms: float = Field(description="the original's median; the file's own is its latency")
+    times: float = Field(description="how many times as fast as the original; below 1: slower")
+
+
 class Source(Part):
     """A set that was learnt from or judged on."""
 
@@ -144,6 +165,16 @@ class Source(Part):
     people: int | None
     fingerprint: str | None
     terms: str
+
+
+class AgainstFp32(Part):
+    """A file in fewer bits, held to the float32 file that it was made from."""
+
+    precision: Literal["fp16", "int8"]
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of the float32 file")
+    ranges: Source | None = Field(description="whose crops int8's ranges were taken from")
+    changes: tuple[Change, ...]
+    speed: tuple[Speed, ...]
 
 
 class Data(Part):
@@ -185,6 +216,7 @@ class Receipt(Part):
     score_map: ScoreMap | None = Field(
         None, description="None where a score is what the decoder says"
     )
+    against_fp32: AgainstFp32 | None = Field(None, description="None for a float32 file")
     data: Data
     licences: tuple[Licence, ...]
     config: dict[str, Any] | None = Field(description="resolved; None where it is not recorded")

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from model.evidence import Exam, Sat, sat
 from model.onnx_file import Contents, contents_of
-from model.predictor import Card, Predictor
+from model.predictor import FULL, Card, Predictor
 from model.receipt import (
     NOT_MEASURED,
     Accuracy,
@@ -64,6 +64,7 @@ def verify(
         *_accuracy(receipt, again),
         *_calibration(receipt, again),
         *_parity(receipt, parity),
+        *_fewer_bits(receipt),
         *_unclaimed(receipt),
         *_latency(receipt, latency),
         _gain(receipt),
@@ -94,6 +95,7 @@ def _card(card: Card, receipt: Receipt) -> Iterator[Check]:
         ("run", receipt.run, card.run),
         ("crop", _size(receipt.cost.crop_px), _size(card.size)),
         ("learnt from", learnt, ", ".join(card.data)),
+        ("precision", _precision(receipt), card.precision),
     ):
         yield _same(f"card: {what}", claimed, found, claimed == found)
     for of in measured(receipt.accuracy):
@@ -174,6 +176,18 @@ def _latency(receipt: Receipt, latency: Sequence[Latency]) -> Iterator[Check]:
         found = "not to be had here" if again is None else f"{again.median_ms:.2f} ms"
         what = f"latency, {claim.provider}, batch {claim.batch}"
         yield Check(what, f"{claim.median_ms:.2f} ms on {on}", found, "told")
+
+
+def _precision(receipt: Receipt) -> str:
+    return FULL if receipt.against_fp32 is None else receipt.against_fp32.precision
+
+
+def _fewer_bits(receipt: Receipt) -> Iterator[Check]:
+    """It takes the float32 file to measure them again."""
+    against = receipt.against_fp32
+    for change in () if against is None else against.changes:
+        what = f"{change.metric} against fp32 on {change.data}"
+        yield _unchecked(what, f"{change.points:+.2f} points")
 
 
 def _unclaimed(receipt: Receipt) -> Iterator[Check]:

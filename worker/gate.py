@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.errors import Fault
+from model.predictor import FULL
 from model.receipt import Accuracy, Receipt, measured
 from worker.store.tables import Version
 
@@ -87,6 +88,7 @@ def judge(
     return Verdict(
         (
             *_parity(receipt, policy),
+            *_fewer_bits(receipt, version, policy),
             *_latency(receipt, policy, provider),
             *_accuracy(receipt, policy),
             *_loss(receipt, production, policy),
@@ -118,6 +120,28 @@ def _parity(receipt: Receipt | None, policy: GatePolicy) -> Iterator[GateCheck]:
                 f"within {policy.metric_change:g} points",
                 abs(points) <= policy.metric_change,
             )
+
+
+def _fewer_bits(
+    receipt: Receipt | None, version: Version, policy: GatePolicy
+) -> Iterator[GateCheck]:
+    """What a file in fewer bits loses to its float32 original, whose own parity was held before.
+
+    Its joints lie elsewhere by nature; what counts is whether fewer of them are found."""
+    if version.variant == FULL:
+        return
+    demanded = f"at most {policy.metric_change:g} points below fp32"
+    against = None if receipt is None else receipt.against_fp32
+    if against is None or not against.changes:
+        yield GateCheck(f"{version.variant}.loss", "not measured", demanded, False)
+        return
+    for change in against.changes:
+        yield GateCheck(
+            f"{version.variant}.{change.data}.{change.metric}",
+            f"{change.points:+.3f} points",
+            demanded,
+            -change.points <= policy.metric_change,
+        )
 
 
 def _latency(receipt: Receipt | None, policy: GatePolicy, provider: str) -> Iterator[GateCheck]:

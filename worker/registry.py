@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from model.errors import ReceiptUnusable
-from model.predictor import BUNDLED, Predictor
+from model.predictor import BUNDLED, FULL, Predictor
 from model.receipt import beside, read_receipt
 from worker.artifacts import ArtifactStore, digest
 from worker.errors import (
@@ -157,7 +157,7 @@ class Registry:
             receipt=receipt,
             job_id=job_id,
             branch=card.get("branch", ""),
-            variant=card.get("precision", "fp32"),
+            variant=card.get("precision", FULL),
         )
 
     def add_version(

@@ -6,6 +6,8 @@ import pytest
 
 from model.receipt import (
     Accuracy,
+    AgainstFp32,
+    Change,
     CostFacts,
     Data,
     Figure,
@@ -20,7 +22,7 @@ from worker.gate import GatePolicy, judge
 from worker.store import Version
 
 
-def version(**claims: Any) -> Version:
+def version(variant: str = "fp32", **claims: Any) -> Version:
     """A version whose receipt claims this."""
     known: dict[str, Any] = {
         "parity": (parity(),),
@@ -41,7 +43,8 @@ def version(**claims: Any) -> Version:
         made=Made(at="2026", code=None, command=None, python=None, packages=None),
         **(known | claims),
     )
-    return Version(model="gym", version=2, card={}, receipt=receipt.model_dump(mode="json"))
+    tree = receipt.model_dump(mode="json")
+    return Version(model="gym", version=2, card={}, variant=variant, receipt=tree)
 
 
 def parity(moved: float = 0.0, change: float = 0.0) -> Parity:
@@ -77,7 +80,9 @@ def refused(of: Version, production: Version | None = None, **demands: Any) -> l
     return [fault.where for fault in verdict.faults]
 
 
-WITHOUT = Version(model="gym", version=1, card={"licence": "Apache-2.0"}, receipt=None)
+WITHOUT = Version(
+    model="gym", version=1, card={"licence": "Apache-2.0"}, variant="fp32", receipt=None
+)
 
 
 def test_without_a_policy_only_a_file_that_differs_from_its_network_is_refused() -> None:
@@ -146,3 +151,35 @@ def test_the_log_tells_what_was_forced() -> None:
     assert not good.to_json(forced=True)["forced"]
     found = {check["what"]: check["found"] for check in bad.to_json(forced=True)["checks"]}
     assert found["latency.cpu"] == "3 ms on here"
+
+
+def against_fp32(points: float) -> AgainstFp32:
+    """What int8 costs on a set."""
+    change = Change(
+        data="lsp:valid",
+        people=9,
+        fingerprint="same",
+        metric="pck@0.2",
+        points=points,
+        interval_95=(points - 1, points + 1),
+    )
+    return AgainstFp32(precision="int8", sha256="1" * 64, ranges=None, changes=(change,), speed=())
+
+
+def test_fewer_bits_may_cost_as_much_as_an_export_may() -> None:
+    """Told with its numbers; a gain is none."""
+    held: dict[str, Any] = {"parity": "not measured", "variant": "int8"}
+
+    assert refused(version(**held, against_fp32=against_fp32(-1.4))) == ["int8.lsp:valid.pck@0.2"]
+    assert refused(version(**held, against_fp32=against_fp32(-0.9))) == []
+    assert refused(version(**held, against_fp32=against_fp32(2.0))) == []
+    demanded = {"metric_change": 1.5}
+    assert refused(version(**held, against_fp32=against_fp32(-1.4)), **demanded) == []
+
+
+def test_fewer_bits_that_nobody_measured_are_refused() -> None:
+    """With a receipt that tells nothing of it, and without one."""
+    bare = Version(model="gym", version=1, card={}, variant="fp16", receipt=None)
+
+    assert refused(version(variant="int8")) == ["int8.loss"]
+    assert refused(bare) == ["fp16.loss"]
