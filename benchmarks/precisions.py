@@ -13,8 +13,9 @@ from model.config import SourceConfig
 from model.data.mixture import open_source
 from model.evidence import Exam, prepared, sat
 from model.latency import interleaved_ms
+from model.precisions import RANGES_PEOPLE
 from model.predictor import BUNDLED, Card, Predictor
-from model.quantise import PEOPLE, quantised
+from model.quantise import quantised
 
 SETS = (("lsp", "lsp"), ("mpii", "mpii"), ("lsp", "lspet"))
 LONGEST_S = 10.0
@@ -22,7 +23,7 @@ LONGEST_S = 10.0
 
 def main() -> None:
     data, card = Path(sys.argv[1]), Predictor(BUNDLED).card
-    ranges = _exam(card, "lsp", data / "lsp", "train", PEOPLE)
+    ranges = _exam(card, "lsp", data / "lsp", "train", RANGES_PEOPLE)
     exams = [_exam(card, form, data / name, "valid") for form, name in SETS]
     with tempfile.TemporaryDirectory() as folder:
         files = {"fp32": BUNDLED}

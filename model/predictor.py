@@ -17,6 +17,7 @@ from PIL import Image
 from model.errors import BoxInvalid, ModelUnusable
 from model.geometry import Box, Crop
 from model.onnx_check import only_computes
+from model.precisions import FULL
 from model.skeletons import Skeleton, from_description
 
 BUNDLED: Final = Path(__file__).with_name("weights") / "okdhp.onnx"
@@ -24,8 +25,6 @@ BUNDLED: Final = Path(__file__).with_name("weights") / "okdhp.onnx"
 
 FORMAT: Final = "1"
 METADATA_KEY: Final = "okdhp"
-FULL: Final = "fp32"
-"""What a student computes with as it is exported; fp16 and int8 are made of it."""
 PROVIDERS: Final[Mapping[str, str]] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -49,7 +48,7 @@ class Card:
     """How the map from scores to probabilities was fitted, and how well it does on people that it
     was not fitted on (`model.calibration`); None where a score is what the decoder says."""
     precision: str = FULL
-    """What the network computes with: fp32, fp16 or int8."""
+    """What the network computes with: one of `model.precisions`."""
 
     def to_json(self) -> str:
         """The metadata's text; `from_json` reads it."""

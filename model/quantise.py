@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -32,18 +32,14 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from model.errors import ModelUnusable
 from model.files import write_with
 from model.onnx_file import STUDENT
-from model.predictor import FULL, METADATA_KEY, Card, Predictor
+from model.precisions import FULL, Fewer
+from model.predictor import METADATA_KEY, Card, Predictor
 
-Precision = Literal["fp16", "int8"]
-PEOPLE: Final = 128
-"""So many crops are enough for the activations' ranges."""
 _BATCH: Final = 16
 _WARNING, _ERROR = 2, 3  # of ONNX Runtime
 
 
-def quantised(
-    path: Path, precision: Precision, crops: NDArray[np.uint8] | None, target: Path
-) -> None:
+def quantised(path: Path, precision: Fewer, crops: NDArray[np.uint8] | None, target: Path) -> None:
     """Write a student's float32 file in fewer bits. Its card's metrics are no longer told: they
     were the original's.
 

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from model.config.base import Part
 from model.errors import ReceiptUnusable
 from model.files import write_json
+from model.precisions import Fewer
 
 FORMAT: Final = 1
 NOT_MEASURED: Final = "not measured"
@@ -170,7 +171,7 @@ class Source(Part):
 class AgainstFp32(Part):
     """A file in fewer bits, held to the float32 file that it was made from."""
 
-    precision: Literal["fp16", "int8"]
+    precision: Fewer
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of the float32 file")
     ranges: Source | None = Field(description="whose crops int8's ranges were taken from")
     changes: tuple[Change, ...]

@@ -15,11 +15,12 @@ from model.appraisal import appraise
 from model.data.terms import terms_of
 from model.evaluation import PCK_METRICS, hits_of
 from model.evidence import Exam, Sat, latencies, sat
-from model.files import sha256_of, write_with
+from model.files import replaced, sha256_of, write_with
 from model.metrics.bootstrap import Estimate, PairedBootstrap
 from model.onnx_file import contents_of
+from model.precisions import Fewer
 from model.predictor import Predictor
-from model.quantise import Precision, put_card, quantised
+from model.quantise import put_card, quantised
 from model.receipt import (
     NOT_MEASURED,
     Accuracy,
@@ -31,6 +32,7 @@ from model.receipt import (
     Source,
     Speed,
     beside,
+    measured,
     read_receipt,
     write_receipt,
 )
@@ -38,7 +40,7 @@ from model.receipt import (
 
 def make_variant(
     source: Path,
-    precision: Precision,
+    precision: Fewer,
     target: Path,
     *,
     ranges: Exam | None,
@@ -164,3 +166,24 @@ def _licences(original: Receipt, ranges: Source | None) -> tuple[Licence, ...]:
     if ranges is None or f"data {ranges.name}" in {link.of for link in chain}:
         return chain
     return (*chain[:-1], Licence(of=f"data {ranges.name}", terms=ranges.terms), chain[-1])
+
+
+def keep_full(source: Path, target: Path, exams: Sequence[Exam]) -> Receipt:
+    """A float32 student's file as it is, and its receipt beside it with these people added.
+
+    Raises ModelUnusable, ReceiptUnusable.
+    """
+    receipt = _receipt_of(source)
+    told = _chosen_on(receipt)
+    predictor = Predictor(source)
+    again = [
+        sat(predictor, exam, flip_test=False).accuracy(chosen_on=exam.fingerprint in told)
+        for exam in exams
+    ]
+    new = {(of.fingerprint, of.flip_test) for of in again}
+    kept = [a for a in measured(receipt.accuracy) if (a.fingerprint, a.flip_test) not in new]
+    receipt = receipt.model_copy(update={"accuracy": (*kept, *again) or NOT_MEASURED})
+    with replaced(target) as file:
+        file.write(source.read_bytes())
+    write_receipt(beside(target), receipt)
+    return receipt

@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 from model.evidence import Exam, Sat, sat
 from model.onnx_file import Contents, contents_of
-from model.predictor import FULL, Card, Predictor
+from model.precisions import FULL
+from model.predictor import Card, Predictor
 from model.receipt import (
     NOT_MEASURED,
     Accuracy,

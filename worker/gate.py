@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.errors import Fault
-from model.predictor import FULL
+from model.precisions import FULL
 from model.receipt import Accuracy, Receipt, measured
 from worker.store.tables import Version
 

@@ -1,4 +1,4 @@
-"""The names that people give to models and data sets."""
+"""The names that people give to models and data sets, and that a job gives to its students."""
 
 import re
 from typing import Final
@@ -21,3 +21,13 @@ def checked_name(name: str, what: str) -> str:
             "the first a letter or digit"
         )
     return name
+
+
+def student_file(branch: str) -> str:
+    """What a job's artifact is called that is this branch's ONNX file."""
+    return f"{branch}.onnx"
+
+
+def receipt_file(branch: str) -> str:
+    """The same for its receipt, which is `model.receipt.beside` it."""
+    return f"{branch}.receipt.json"

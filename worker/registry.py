@@ -8,11 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from model.errors import ReceiptUnusable
-from model.predictor import BUNDLED, FULL, Predictor
+from model.precisions import FULL, VARIANTS
+from model.predictor import BUNDLED, Predictor
 from model.receipt import beside, read_receipt
 from worker.artifacts import ArtifactStore, digest
 from worker.errors import (
@@ -23,7 +24,7 @@ from worker.errors import (
     VersionNotFound,
 )
 from worker.gate import Verdict
-from worker.names import checked_name, is_name
+from worker.names import checked_name, is_name, receipt_file, student_file
 from worker.store.database import Database
 from worker.store.steps import clock
 from worker.store.tables import Artifact, Model, Promotion, Version
@@ -43,12 +44,20 @@ class ModelEntry:
     promoted: int | None
     """The version of its own that was promoted last, if any."""
 
+    @property
+    def default(self) -> int:
+        """What the bare name means (`Registry`)."""
+        if self.promoted is not None:
+            return self.promoted
+        return max(self.versions, key=lambda v: (v.variant == FULL, v.version)).version
+
 
 class Registry:
     """Models, their versions and the log of promotions.
 
     `production` is what was promoted last, of all models. A bare model name means its own most
-    recently promoted version, else its newest.
+    recently promoted version, else its newest in float32: fewer bits answer nobody who has not
+    chosen them. `name@variant` means the same among the versions in these bits.
     """
 
     def __init__(self, database: Database, artifacts: ArtifactStore) -> None:
@@ -74,7 +83,7 @@ class Registry:
         return self.resolve(None)
 
     def resolve(self, asked: str | None) -> Version:
-        """The version that `name`, `name:version` or None (production) means.
+        """The version that `name`, `name:version`, `name@variant` or None (production) means.
 
         Raises ModelNotFound, VersionNotFound.
         """
@@ -85,27 +94,38 @@ class Registry:
                 if line is None:
                     raise ModelNotFound("no model is in production yet")
                 return session.get_one(Version, (line.model, line.version))
-            name, colon, number = asked.partition(":")
+            variant = asked.partition("@")[2] if ":" not in asked else ""
+            name, colon, number = asked.removesuffix(f"@{variant}").partition(":")
             if not is_name(name) or session.get(Model, name) is None:
                 raise ModelNotFound(f"there is no model {name!r}")
             of_model = select(Version).where(Version.model == name)
+            found = None
             if colon:
-                found = None
                 if number.isascii() and number.isdigit() and len(number) < 10:
                     found = session.scalar(of_model.where(Version.version == int(number)))
-            elif (line := session.scalar(last.where(Promotion.model == name))) is not None:
-                found = session.get(Version, (name, line.version))
-            else:
-                found = session.scalar(of_model.order_by(Version.version.desc()).limit(1))
+            elif not variant:
+                found = _meant(session, of_model)
+            elif variant in VARIANTS:
+                found = _meant(session, of_model.where(Version.variant == variant))
             if found is None:
-                there = session.scalars(
-                    select(Version.version).where(Version.model == name).order_by(Version.version)
-                )
-                accepted = ", ".join(map(str, there)) or "none"
+                there = session.execute(
+                    select(Version.version, Version.variant)
+                    .where(Version.model == name)
+                    .order_by(Version.version)
+                ).all()
+                told = [str(v) if v_is == FULL else f"{v} ({v_is})" for v, v_is in there]
+                lacks = f"version in {variant!r}" if variant else f"version {number!r}"
                 raise VersionNotFound(
-                    f"model {name!r} has no version {number!r}; there are: {accepted}"
+                    f"model {name!r} has no {lacks}; there are: {', '.join(told) or 'none'}"
                 )
             return found
+
+    def of_branch(self, name: str, job_id: str, branch: str, variant: str) -> Version | None:
+        """A model's version that is this branch of this job in these bits, if it has one."""
+        of_job = select(Version).where(Version.model == name, Version.job_id == job_id)
+        same = of_job.where(Version.branch == branch, Version.variant == variant)
+        with self._database.reading() as session:
+            return session.scalar(same)
 
     def get(self, name: str, version: int) -> Version:
         """Raises ModelNotFound, VersionNotFound."""
@@ -185,15 +205,15 @@ class Registry:
         """
         checked_name(name, "model")
         there = {artifact.name: artifact for artifact in left}
-        student = there.get(f"students/{branch}.onnx")
+        student = there.get(student_file(branch))
         if student is None:
-            names = sorted(Path(n).stem for n in there if n.startswith("students/"))
-            accepted = ", ".join(n for n in names if not n.endswith(".receipt")) or "none"
+            names = sorted(Path(name).stem for name in there if name.endswith(".onnx"))
+            accepted = ", ".join(names) or "none"
             raise ArtifactNotFound(
                 f"job {job_id} left no student {branch!r}; there are: {accepted} "
                 "(a run with export.branch=all leaves every branch)"
             )
-        evidence = there.get(f"students/{branch}.receipt.json")
+        evidence = there.get(receipt_file(branch))
         with TemporaryDirectory() as folder:
             # The store may keep each file under a name of its own: here they lie side by side.
             onnx = Path(folder) / "student.onnx"
@@ -286,6 +306,17 @@ class Registry:
             known = self.add_version(BUNDLED_NAME, BUNDLED, card, card["metrics"])
         if in_production is None:
             self.promote(BUNDLED_NAME, known.version, who="okdhp", why="shipped with the program")
+
+
+def _meant(session: Session, versions: Select[Version]) -> Version | None:
+    """Of some of a model's versions the last promoted, else the newest, those in float32 first."""
+    same = (Promotion.model == Version.model) & (Promotion.version == Version.version)
+    by_promotion = versions.join(Promotion, same).order_by(Promotion.id.desc()).limit(1)
+    promoted = session.scalar(by_promotion)
+    if promoted is not None:
+        return promoted
+    newest = versions.order_by(Version.variant != FULL, Version.version.desc()).limit(1)
+    return session.scalar(newest)
 
 
 def _line(name: str, version: int, at: float, who: str, why: str) -> Promotion:

@@ -182,7 +182,7 @@ def _entry(
 ) -> schemas.ModelEntry:
     return schemas.ModelEntry(
         name=model.name,
-        default_version=model.promoted or model.versions[0].version,
+        default_version=model.default,
         versions=[
             _version(version, production, parts, siblings_among(model.versions, version))
             for version in model.versions

@@ -10,13 +10,14 @@ import pytest
 from model.data.packing import exact_crops
 from model.data.synthetic import draw_people
 from model.errors import ModelUnusable
+from model.precisions import Fewer
 from model.predictor import Predictor
-from model.quantise import Precision, quantised
+from model.quantise import quantised
 
 
 @pytest.mark.parametrize(("precision", "near_px"), [("fp16", 0.5), ("int8", 4.0)])
 def test_fewer_bits_answer_alike(
-    finished_run, tmp_path: Path, precision: Precision, near_px: float
+    finished_run, tmp_path: Path, precision: Fewer, near_px: float
 ) -> None:
     """uint8 in, float32 out, of the standard's operators alone; the card tells the bits."""
     data, before = finished_run.config.data, finished_run.student("wide")

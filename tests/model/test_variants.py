@@ -12,7 +12,7 @@ from model.evidence import Exam, prepared, sat
 from model.files import sha256_of
 from model.onnx_file import contents_of
 from model.predictor import Predictor
-from model.quantise import Precision
+from model.precisions import Fewer
 from model.receipt import NOT_MEASURED, beside, read_receipt
 from model.skeletons import MPII16
 from model.variants import make_variant
@@ -38,7 +38,7 @@ def judges() -> Exam:
 def made(request, finished_run, ranges: Exam, judges: Exam, tmp_path_factory) -> Path:
     """A variant's file."""
     file = tmp_path_factory.mktemp("variants") / f"slim-{request.param}.onnx"
-    precision: Precision = request.param
+    precision: Fewer = request.param
     given = ranges if precision == "int8" else None
     make_variant(finished_run.student("slim"), precision, file, ranges=given, exams=[judges])
     return file

@@ -7,6 +7,7 @@ from worker.jobs.audit import Audit
 from worker.jobs.compare import Compare
 from worker.jobs.distill import Distill
 from worker.jobs.evaluate import Evaluate
+from worker.jobs.export import Export
 from worker.jobs.kind import JobKind, Work
 
 __all__ = ["KINDS", "JobKind", "Work"]
@@ -16,4 +17,5 @@ KINDS: Final[Mapping[str, JobKind]] = {
     "compare": Compare(),
     "distill": Distill(),
     "evaluate": Evaluate(),
+    "export": Export(),
 }

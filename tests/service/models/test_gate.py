@@ -148,8 +148,8 @@ def test_every_branch_that_a_job_left_can_be_registered(
     write_receipt(beside(file), appraise(file, []))
     claim = stores.jobs.claim(job_id, "worker")
     for path in (file, beside(file)):
-        stored = stores.artifacts.put(path, f"jobs/{job_id}/students/{path.name}")
-        name = f"students/{path.name}"
+        name = path.name
+        stored = stores.artifacts.put(path, f"jobs/{job_id}/{name}")
         stores.jobs.add_artifact(claim, name, stored.key, stored.bytes, stored.sha256)
     for state in (State.RUNNING, State.EVALUATING):
         stores.jobs.move(claim, state, "")

@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,43 +14,18 @@ from model.predictor import Predictor
 from worker import registry as registry_file
 from worker.jobs import Work
 from worker.jobs.audit import Audit
+from worker.jobs.evaluate import Evaluate
 from worker.registry import read_card
 from worker.settings import WorkerSettings
 from worker.store import Job, State
 from worker.stores import Stores, open_stores
-from worker.supervisor import Supervisor
 
-SMALL = {
-    "preset": "tiny",
-    "data": {
-        "crop_px": [32, 32],
-        "train": [{"format": "synthetic", "people": 8, "seed": 1}],
-        "valid": [{"format": "synthetic", "people": 4, "seed": 2}],
-    },
-    "network": {"width": 8, "depth": 1},
-    "training": {"epochs": 2, "batch_size": 4},
-    "export": {"name": "small"},
-}
+RunJob = Callable[[str, dict[str, Any]], Job]
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
-    opened = open_stores(WorkerSettings(home=tmp_path_factory.mktemp("home"), device="cpu"))
-    yield opened
-    opened.close()
-
-
-def run(stores: Stores, kind: str, config: dict) -> Job:
-    supervisor = Supervisor(stores)
-    job, _ = stores.jobs.add(kind, config, supervisor.kinds[kind].resolve(config, stores))
-    supervisor.run(job.id)
-    return stores.jobs.get(job.id)
-
-
-@pytest.fixture(scope="module")
-def distilled(stores: Stores) -> Job:
-    """A distillation that has ended."""
-    return run(stores, "distill", SMALL)
+def stores(job_stores: Stores) -> Stores:
+    return job_stores
 
 
 def test_a_distillation_succeeds_with_metrics_and_artifacts(stores: Stores, distilled: Job) -> None:
@@ -86,15 +62,17 @@ def test_a_distillation_registers_its_best_branch(stores: Stores, distilled: Job
     assert (receipt["run"], receipt["file"]["sha256"]) == (distilled.id, version.sha256)
 
 
-def test_a_distillation_begins_with_another_s_weights(stores: Stores, distilled: Job) -> None:
+def test_a_distillation_begins_with_another_s_weights(
+    stores: Stores, distilled: Job, small: dict[str, Any], run_job: RunJob
+) -> None:
     """By the job's id, on another skeleton; the manifest says whose, and no path."""
     changes = {
-        "data": SMALL["data"] | {"skeleton": "lsp14"},
+        "data": small["data"] | {"skeleton": "lsp14"},
         "training": {"epochs": 1, "batch_size": 4, "init": distilled.id},
         "export": {"name": "tuned"},
     }
 
-    job = run(stores, "distill", SMALL | changes)
+    job = run_job("distill", small | changes)
 
     assert job.state == State.SUCCEEDED, job.error
     assert job.resolved["training"]["init"] == distilled.id
@@ -116,11 +94,11 @@ def test_no_artifact_of_a_distillation_tells_a_path_of_the_server(
             assert home not in file.read(), artifact.name
 
 
-def test_a_registered_model_is_measured(stores: Stores, distilled: Job) -> None:
+def test_a_registered_model_is_measured(stores: Stores, distilled: Job, run_job: RunJob) -> None:
     """With its version pinned when the job is posted."""
     config = {"model": "small", "data": {"format": "synthetic", "people": 4, "seed": 2}}
 
-    job = run(stores, "evaluate", config)
+    job = run_job("evaluate", config)
 
     assert job.state == State.SUCCEEDED, job.error
     assert job.resolved["model"] == "small:1"
@@ -130,11 +108,76 @@ def test_a_registered_model_is_measured(stores: Stores, distilled: Job) -> None:
     assert [a.name for a in stores.jobs.artifacts(job.id)] == ["log.txt", "metrics.json"]
 
 
+def test_a_run_is_measured_by_its_job(stores: Stores, distilled: Job, run_job: RunJob) -> None:
+    """Whole, with the figures that it found itself when it finished; whether registered or not."""
+    config = {"job": distilled.id, "data": {"format": "synthetic", "people": 4, "seed": 2}}
+
+    job = run_job("evaluate", config)
+
+    assert job.state == State.SUCCEEDED, job.error
+    assert job.result is not None
+    assert distilled.result is not None
+    assert set(job.result) == {"branch0", "branch1", "ensemble", "protocol"}
+    finished = distilled.result["valid"]["synthetic"]
+    for name in ("branch0", "branch1", "ensemble"):
+        assert job.result[name]["pck@0.2"] == finished[name]["pck@0.2"]
+
+
+def test_a_branch_of_a_job_is_measured_as_its_file_serves(
+    stores: Stores, distilled: Job, run_job: RunJob
+) -> None:
+    """The same figures as of the version that the job registered."""
+    best = stores.jobs.metrics(distilled)["best"]["branch"]
+    data = {"format": "synthetic", "people": 4, "seed": 2}
+
+    job = run_job("evaluate", {"job": distilled.id, "branch": best, "data": data})
+
+    assert job.state == State.SUCCEEDED, job.error
+    assert job.result is not None
+    assert job.result["protocol"]["provider"] == "CPUExecutionProvider"
+    registered = stores.registry.get("small", 1).metrics["synthetic"]
+    assert job.result["pck@0.2"]["mean"] == pytest.approx(registered["pck@0.2"], abs=1e-3)
+
+
+def test_a_student_that_a_job_left_is_registered_by_its_branch(
+    stores: Stores, distilled: Job
+) -> None:
+    """By the names that a real job gives to its artifacts; the best one is there already."""
+    best = stores.jobs.metrics(distilled)["best"]["branch"]
+    left = stores.jobs.artifacts(distilled.id)
+
+    assert stores.registry.add_branch("small", distilled.id, best, left).version == 1
+    assert stores.registry.add_branch("other", distilled.id, best, left).receipt is not None
+
+
+@pytest.mark.parametrize(
+    ("student", "fault"),
+    [
+        ({"model": "small", "job": "x"}, "names both"),
+        ({"branch": "branch0"}, "is of a `job`"),
+        ({"job": "x"}, "job: there is no job 'x'; accepted: the id of a distill job"),
+        ({"job": "DISTILLED", "branch": "b"}, "has no branch 'b'; accepted: branch0, branch1"),
+        ({"job": "AUDITED"}, "is of kind audit"),
+        ({"job": "QUEUED"}, "has no best.pt: it is queued"),
+    ],
+)
+def test_a_student_that_is_not_there_is_told_when_the_job_is_posted(
+    stores: Stores, distilled: Job, audited: Job, student: dict[str, str], fault: str
+) -> None:
+    """With the key, and what is accepted."""
+    queued, _ = stores.jobs.add("distill", {}, distilled.resolved)
+    ids = {"DISTILLED": distilled.id, "AUDITED": audited.id, "QUEUED": queued.id}
+    asked = {key: ids.get(value, value) for key, value in student.items()}
+
+    with pytest.raises(ConfigError, match=fault):
+        Evaluate().resolve({"data": {"format": "synthetic"}, **asked}, stores)
+
+
 @pytest.fixture(scope="module")
-def audited(stores: Stores, distilled: Job) -> Job:
+def audited(distilled: Job, small: dict[str, Any], run_job: RunJob) -> Job:
     """An audit of what the distillation learnt from, and of people whom it has not seen."""
-    data = [*SMALL["data"]["train"], {"format": "synthetic", "people": 5, "seed": 3}]
-    return run(stores, "audit", {"run": distilled.id, "data": data, "top": 2})
+    data = [*small["data"]["train"], {"format": "synthetic", "people": 5, "seed": 3}]
+    return run_job("audit", {"run": distilled.id, "data": data, "top": 2})
 
 
 def test_labels_are_audited_by_a_distillation_s_branches(
@@ -153,11 +196,13 @@ def test_labels_are_audited_by_a_distillation_s_branches(
             assert home not in file.read(), artifact.name
 
 
-def test_a_distillation_takes_an_audit_s_weights_by_its_job(stores: Stores, audited: Job) -> None:
+def test_a_distillation_takes_an_audit_s_weights_by_its_job(
+    stores: Stores, audited: Job, small: dict[str, Any], run_job: RunJob
+) -> None:
     """And says so."""
-    config = {**SMALL, "data": {**SMALL["data"], "weights": audited.id}}
+    config = {**small, "data": {**small["data"], "weights": audited.id}}
 
-    job = run(stores, "distill", config)
+    job = run_job("distill", config)
 
     assert job.state == State.SUCCEEDED, job.error
     manifest = stores.jobs.artifact(job.id, "manifest.json")
