@@ -1,6 +1,7 @@
 """The models: numbered versions of students, and which of them is in production."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,19 +95,18 @@ class Registry:
                 if line is None:
                     raise ModelNotFound("no model is in production yet")
                 return session.get_one(Version, (line.model, line.version))
-            variant = asked.partition("@")[2] if ":" not in asked else ""
-            name, colon, number = asked.removesuffix(f"@{variant}").partition(":")
+            name = re.split("[:@]", asked, maxsplit=1)[0]
+            mark, which = asked[len(name) : len(name) + 1], asked[len(name) + 1 :]
             if not is_name(name) or session.get(Model, name) is None:
                 raise ModelNotFound(f"there is no model {name!r}")
             of_model = select(Version).where(Version.model == name)
             found = None
-            if colon:
-                if number.isascii() and number.isdigit() and len(number) < 10:
-                    found = session.scalar(of_model.where(Version.version == int(number)))
-            elif not variant:
+            if not mark:
                 found = _meant(session, of_model)
-            elif variant in VARIANTS:
-                found = _meant(session, of_model.where(Version.variant == variant))
+            elif mark == "@" and which in VARIANTS:
+                found = _meant(session, of_model.where(Version.variant == which))
+            elif mark == ":" and which.isascii() and which.isdigit() and len(which) < 10:
+                found = session.scalar(of_model.where(Version.version == int(which)))
             if found is None:
                 there = session.execute(
                     select(Version.version, Version.variant)
@@ -114,9 +114,9 @@ class Registry:
                     .order_by(Version.version)
                 ).all()
                 told = [str(v) if v_is == FULL else f"{v} ({v_is})" for v, v_is in there]
-                lacks = f"version in {variant!r}" if variant else f"version {number!r}"
                 raise VersionNotFound(
-                    f"model {name!r} has no {lacks}; there are: {', '.join(told) or 'none'}"
+                    f"model {name!r} has no version {'in ' * (mark == '@')}{which!r}; "
+                    f"there are: {', '.join(told) or 'none'}"
                 )
             return found
 

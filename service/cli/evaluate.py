@@ -14,7 +14,7 @@ def evaluate(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL_OR_RUN", help="An ONNX file, NAME[:VERSION], or a run's folder."
+            metavar="MODEL_OR_RUN", help="An ONNX file, NAME[:VERSION|@VARIANT], or a run's folder."
         ),
     ],
     data: Annotated[

@@ -21,7 +21,8 @@ def predict(
     model: Annotated[
         str | None,
         typer.Option(
-            help="An ONNX file, NAME or NAME:VERSION.", show_default="the one in production"
+            help="An ONNX file, NAME, NAME:VERSION or NAME@VARIANT.",
+            show_default="the one in production",
         ),
     ] = None,
     boxes: Annotated[

@@ -219,7 +219,8 @@ def _version(
         job=version.job_id,
         run=card["run"],
         siblings=[sibling.version for sibling in siblings],
-        precision=version.variant,
+        variant=version.variant,
+        against_fp32=(version.receipt or {}).get("against_fp32"),
         loaded=(version.model, version.version) in parts.models.loaded(),
         created_at=shown(version.created_at),
     )

@@ -5,6 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from model.precisions import Precision
+from model.receipt import AgainstFp32
+
 
 class VersionEntry(BaseModel):
     """One student of a model."""
@@ -24,7 +27,10 @@ class VersionEntry(BaseModel):
     job: str | None = Field(description="id of the job that made it")
     run: str = Field(description="name of the run that it was trained in")
     siblings: list[int] = Field(description="versions that are other branches of the same job")
-    precision: str = Field(description="what it computes with: fp32, fp16 or int8")
+    variant: Precision = Field(description="what it computes with")
+    against_fp32: AgainstFp32 | None = Field(
+        description="what fewer bits cost and bring; null for fp32, and where nobody measured it"
+    )
     loaded: bool = Field(description="whether it is in this server's memory")
     created_at: datetime
 

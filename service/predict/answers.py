@@ -38,6 +38,7 @@ def model_block(by: Sequence[Served]) -> ModelBlock:
         name=first.name,
         version=first.version,
         branch="+".join(served.predictor.card.branch for served in by),
+        variant=card.precision,
         skeleton=card.skeleton.name,
         provider=first.predictor.provider,
     )

@@ -19,7 +19,8 @@ class Parameters(BaseModel):
     )
     model: str | None = Field(
         None,
-        description="`name` or `name:version`; without it the model in production",
+        description="`name`, `name:version` or `name@variant` (fp16, int8); without it the model "
+        "in production",
         examples=["okdhp:1"],
     )
     flip_test: bool = Field(
@@ -42,6 +43,7 @@ class ModelBlock(BaseModel):
     name: str = Field(examples=["okdhp"])
     version: int = Field(examples=[1])
     branch: str = Field(description="of an ensemble: all, joined by +", examples=["branch0"])
+    variant: str = Field(description="fp32, fp16 or int8", examples=["fp32"])
     skeleton: str = Field(examples=["mpii16"])
     provider: str = Field(description="ONNX Runtime's provider", examples=["CPUExecutionProvider"])
 

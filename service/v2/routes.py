@@ -105,7 +105,11 @@ def _metadata(parts: Context, asked: str) -> schemas.ModelMetadata:
                 name=KEYPOINTS, datatype="FP32", shape=[-1, len(skeleton["joints"]), 3]
             )
         ],
-        parameters={"skeleton": skeleton["name"], "joints": skeleton["joints"]},
+        parameters={
+            "skeleton": skeleton["name"],
+            "joints": skeleton["joints"],
+            "variant": found.variant,
+        },
     )
 
 

@@ -181,6 +181,35 @@ def test_production_is_what_was_promoted_last(registry: Registry, onnx: Path) ->
     assert meant(registry, "phone") == ("phone", 2)
 
 
+def test_fewer_bits_are_meant_by_their_name_alone(registry: Registry, onnx: Path) -> None:
+    """A bare name goes on meaning float32 until someone promotes another; of each kind what was
+    promoted last comes before what is newest."""
+
+    def add_in(bits: str) -> int:
+        return registry.add_version("gym", onnx, {"branch": "a", "precision": bits}, {}).version
+
+    assert add_in("int8") == 1
+    assert (meant(registry, "gym"), meant(registry, "gym@int8")) == (("gym", 1), ("gym", 1))
+    for bits in ("fp32", "int8", "fp32", "int8"):
+        add_in(bits)
+    assert (meant(registry, "gym"), meant(registry, "gym@int8")) == (("gym", 4), ("gym", 5))
+    assert meant(registry, "gym@fp32") == ("gym", 4)
+    registry.promote("gym", 3, who="ada")
+    registry.promote("gym", 2, who="ada")
+    assert (meant(registry, "gym"), meant(registry, "gym@int8")) == (("gym", 2), ("gym", 3))
+    assert [entry.default for entry in registry.models()] == [2]
+
+
+@pytest.mark.parametrize("asked", ["gym@fp16", "gym@", "gym@2", "gym:1@int8", "gym@int8:1"])
+def test_bits_that_a_model_lacks_are_told(registry: Registry, onnx: Path, asked: str) -> None:
+    """With what there is."""
+    add(registry, "gym", onnx)
+    registry.add_version("gym", onnx, {"branch": "a", "precision": "int8"}, {})
+
+    with pytest.raises(VersionNotFound, match=r"there are: 1, 2 \(int8\)"):
+        registry.resolve(asked)
+
+
 def test_every_promotion_is_in_the_log(registry: Registry, onnx: Path) -> None:
     """Who, what, when and why; also one that changes nothing."""
     add(registry, "gym", onnx)

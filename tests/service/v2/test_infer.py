@@ -91,6 +91,7 @@ def test_a_models_metadata_is_its_files_contract(client: TestClient, path: str) 
         "parameters": {
             "skeleton": "mpii16",
             "joints": client.get(path).json()["parameters"]["joints"],
+            "variant": "fp32",
         },
     }
     assert client.get(path).json()["parameters"]["joints"][:2] == ["right_ankle", "right_knee"]
