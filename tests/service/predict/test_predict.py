@@ -49,6 +49,7 @@ def test_the_answer_has_exactly_what_is_promised(client: TestClient, spotted: by
         "name": "glow",
         "version": 1,
         "branch": "branch0",
+        "variant": "fp32",
         "skeleton": "mpii16",
         "provider": "CPUExecutionProvider",
     }
