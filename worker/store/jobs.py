@@ -21,6 +21,7 @@ from worker.errors import (
     LeaseLost,
 )
 from worker.store.database import Database, now
+from worker.store.events import ARTIFACT, METRICS, append, append_lines
 from worker.store.identity import body_sha256, new_id
 from worker.store.metrics import epoch_entry, summary
 from worker.store.parts import (
@@ -271,6 +272,7 @@ class JobStore:
         """
         with self._database.writing() as session:
             job = self._owned(session, claim)
+            at = clock(session)
             for event in events:
                 if event["seq"] <= job.event_seq:
                     continue
@@ -280,9 +282,19 @@ class JobStore:
                         job.progress = epoch_entry(event)
                     case "epoch":
                         entry = epoch_entry(event)
+                        if session.get(Epoch, (job.id, entry["epoch"])) is None:
+                            append(session, job, at, METRICS, entry)
                         session.merge(Epoch(job_id=job.id, epoch=entry["epoch"], entry=entry))
                     case "finished":
                         job.result = dict(event.get("metrics") or {})
+
+    def add_lines(self, claim: Claim, first: int, lines: Sequence[str]) -> None:
+        """Store lines of the run's log; those that are stored already change nothing.
+
+        first: the number of the first, from 1 through all attempts. Raises LeaseLost.
+        """
+        with self._database.writing() as session:
+            append_lines(session, self._owned(session, claim), clock(session), first, lines)
 
     def restart_events(self, claim: Claim) -> None:
         """The run folder is a new one: its events count from 1 again. Raises LeaseLost."""
@@ -292,15 +304,19 @@ class JobStore:
     def add_artifact(self, claim: Claim, name: str, key: str, bytes_: int, sha256: str) -> None:
         """Note a file of the job; one of the same name is replaced. Raises LeaseLost."""
         with self._database.writing() as session:
-            self._owned(session, claim)
+            job = self._owned(session, claim)
+            at = clock(session)
+            known = session.get(Artifact, (job.id, name))
+            if known is None or known.sha256 != sha256:
+                append(session, job, at, ARTIFACT, {"name": name, "bytes": bytes_})
             session.merge(
                 Artifact(
-                    job_id=claim.job_id,
+                    job_id=job.id,
                     name=name,
                     key=key,
                     bytes=bytes_,
                     sha256=sha256,
-                    created_at=clock(session),
+                    created_at=at,
                 )
             )
 

@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from worker.errors import TransitionRefused
 from worker.store.database import now
+from worker.store.events import STATE, append
 from worker.store.tables import ACTIVE, FINAL, FOLLOWS, Job, State, Transition
 
 _REASON_LENGTH = 500
@@ -29,18 +30,17 @@ def step(session: Session, job: Job, new: State, worker: str | None, reason: str
 def note_step(
     session: Session, job: Job, old: State | None, worker: str | None, reason: str
 ) -> None:
-    """Write down that the job came from `old` to the state it is in."""
-    session.add(
-        Transition(
-            job_id=job.id,
-            at=clock(session),
-            old=old,
-            new=job.state,
-            attempt=job.attempt,
-            worker=worker,
-            reason=reason[:_REASON_LENGTH],
-        )
-    )
+    """Write down that the job came from `old` to the state it is in, and tell those who follow."""
+    at = clock(session)
+    taken = {
+        "old": old,
+        "new": job.state,
+        "attempt": job.attempt,
+        "worker": worker,
+        "reason": reason[:_REASON_LENGTH],
+    }
+    session.add(Transition(job_id=job.id, at=at, **taken))
+    append(session, job, at, STATE, taken)
 
 
 def clock(session: Session) -> float:

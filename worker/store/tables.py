@@ -120,6 +120,10 @@ class Job(Table):
     """{"reason", "message", "log": the last lines}, of a failed job."""
     event_seq: Mapped[int] = mapped_column(default=0)
     """The last event of the run that is stored."""
+    stream_seq: Mapped[int] = mapped_column(default=0)
+    """The number of its last event; see `worker.store.events`."""
+    log_lines: Mapped[int] = mapped_column(default=0)
+    """How many lines of its log are stored."""
     idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
     body_sha256: Mapped[str] = mapped_column(String(64))
     """Of kind and config as posted, to tell a repeated post from another."""
