@@ -24,6 +24,7 @@ from worker.heartbeat import Heartbeat
 from worker.jobs import KINDS, JobKind
 from worker.paths import hidden
 from worker.process import ChildGroup
+from worker.runlog import LogFollower
 from worker.store import Claim, Job, State
 from worker.stores import Stores
 
@@ -105,6 +106,7 @@ class Attempt:
         self._run_dir: Path = self._settings.run_dir(claim.job_id)
         self._follower = EventFollower(self._run_dir)
         self._last_event: dict[str, Any] | None = None
+        self._lines = self._job.log_lines
         self._state = State.STARTING
 
     def run(self) -> None:
@@ -138,6 +140,7 @@ class Attempt:
             # An earlier attempt's folder may lie on another host: this run counts from 1.
             self._insist(lambda: self._jobs.restart_events(self._claim))
             self._job.event_seq = 0
+        self._log = LogFollower(self._run_dir / LOG, self._hidden)
         with (self._run_dir / LOG).open("ab") as output:
             output.write(f"--- attempt {self._claim.attempt}\n".encode())
             output.flush()
@@ -164,6 +167,7 @@ class Attempt:
         why = None
         while child.exit_status() is None:
             self._store_events()
+            self._store_lines(self._log.read())
             if self._heartbeat.lost is not None:
                 raise self._heartbeat.lost
             if self._heartbeat.cancel_requested:
@@ -178,6 +182,7 @@ class Attempt:
         child.end(0)  # what the child started ends with it
         while self._store_events():
             pass
+        self._store_lines(self._log.rest())
         return why
 
     def _conclude(self, kind: JobKind, status: int | None, why: str | None) -> None:
@@ -214,6 +219,14 @@ class Attempt:
             elif event["kind"] == "evaluating":
                 self._advance(State.EVALUATING)
         return True
+
+    def _store_lines(self, lines: Sequence[str]) -> None:
+        """Store what came to the run's log, for those who follow it."""
+        if not lines:
+            return
+        first = self._lines + 1
+        self._insist(lambda: self._jobs.add_lines(self._claim, first, lines))
+        self._lines += len(lines)
 
     def _advance(self, to: State) -> None:
         """Go on to `to` through the states before it; nothing happens when it is there already."""

@@ -15,6 +15,7 @@ from worker.child import write_order
 from worker.process import group_lives
 from worker.settings import WorkerSettings
 from worker.store import Job, State
+from worker.store.events import log_lines
 from worker.stores import Stores
 from worker.supervisor import Supervisor
 
@@ -137,6 +138,24 @@ def test_of_a_long_log_the_last_lines_stay_with_the_job(supervisor: Supervisor) 
 
     assert job.error is not None
     assert job.error["log"] == [f"line {i}" for i in range(800, 1000)]
+
+
+def test_the_log_is_stored_as_it_grows_through_all_attempts(
+    supervisor: Supervisor, stores: Stores
+) -> None:
+    """Whoever follows sees a line within a second, and no path of this server."""
+    job_id = post(
+        stores, STARTED, ["print", f"in {stores.settings.home}/a\n"], ["wait"],
+        resumed=[["print", "again\n"]],
+    )  # fmt: skip
+    thread = in_thread(supervisor, job_id)
+    eventually(lambda: log_lines(stores.database, job_id, 1, 9) == ["--- attempt 1", "in a"])
+
+    supervisor.drain()
+    thread.join()
+    Supervisor(stores, kinds=pretend.KINDS, child=pretend.COMMAND).run(job_id)
+
+    assert log_lines(stores.database, job_id, 3, 9) == ["--- attempt 2", "again"]
 
 
 def test_what_cannot_be_prepared_fails_before_a_child_starts(

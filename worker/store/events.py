@@ -20,6 +20,8 @@ METRICS: Final = "metrics"
 LOG: Final = "log"
 ARTIFACT: Final = "artifact"
 
+_LINES: Final = 100  # of one event: who follows gets it whole
+
 
 class JobEvent(Table):
     """One event of a job, never changed; it goes with its job."""
@@ -56,9 +58,10 @@ def append(
 def append_lines(session: Session, job: Job, at: float, first: int, lines: Sequence[str]) -> None:
     """Add the lines of a locked job's log that are not there yet. first: the first one's number."""
     new = list(lines[max(0, job.log_lines + 1 - first) :])
-    if new:
-        append(session, job, at, LOG, {"lines": new}, line=job.log_lines + 1)
-        job.log_lines += len(new)
+    for begin in range(0, len(new), _LINES):
+        some = new[begin : begin + _LINES]
+        append(session, job, at, LOG, {"lines": some}, line=job.log_lines + 1)
+        job.log_lines += len(some)
 
 
 @dataclass(frozen=True)

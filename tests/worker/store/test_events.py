@@ -1,6 +1,7 @@
 """The stream of a job: numbered without a gap, in the order in which things were committed."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -120,6 +121,7 @@ def test_a_reader_who_asks_for_what_is_new_never_misses_an_event(
             )
             if last and len(seen) >= each * writers + 2:
                 return
+            time.sleep(0.001)
 
     with ThreadPoolExecutor(writers + 1) as threads:
         reader = threads.submit(read)
