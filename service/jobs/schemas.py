@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from worker.jobs import KINDS
 from worker.store import State
 
 _DEEPEST: Final = 20
@@ -31,6 +32,12 @@ def _modest(config: dict[str, Any]) -> dict[str, Any]:
     raise ValueError(f"is nested more than {_DEEPEST} deep")
 
 
+_EXAMPLES: Final[list[Any]] = [
+    {"kind": "distill", "config": {"preset": "tiny"}},
+    *({"kind": name, "config": dict(kind.example)} for name, kind in KINDS.items()),
+]
+
+
 class JobPost(BaseModel):
     """A job to do."""
 
@@ -38,44 +45,11 @@ class JobPost(BaseModel):
         extra="forbid",
         frozen=True,
         json_schema_extra={
-            "examples": [
-                {"kind": "distill", "config": {"preset": "tiny"}},
-                {
-                    "kind": "distill",
-                    "config": {
-                        "preset": "tiny",
-                        "data": {
-                            "train": [{"dataset": "lsp", "split": "train"}],
-                            "valid": [{"dataset": "lsp", "split": "valid"}],
-                        },
-                        "export": {"name": "gym"},
-                    },
-                },
-                {
-                    "kind": "compare",
-                    "config": {
-                        "config": {"preset": "tiny"},
-                        "schemes": ["none", "mean", "okdhp"],
-                        "seeds": 2,
-                        "report": [{"format": "synthetic", "people": 500, "seed": 3}],
-                    },
-                },
-                {
-                    "kind": "evaluate",
-                    "config": {"model": "okdhp:1", "data": {"dataset": "lsp", "split": "valid"}},
-                },
-                {
-                    "kind": "audit",
-                    "config": {
-                        "run": "0198c1a2-7e55-7bd2-9d0c-5e1f0c2b9a41",
-                        "data": [{"dataset": "lsp", "split": "train"}],
-                    },
-                },
-            ]
+            "examples": _EXAMPLES,
         },
     )
 
-    kind: str = Field(max_length=64, description="`distill`, `compare`, `evaluate` or `audit`")
+    kind: str = Field(max_length=64, description=f"one of {', '.join(KINDS)}")
     config: Annotated[dict[str, Any], AfterValidator(_modest)] = Field(
         default_factory=dict, description="what to do; checked whole before the job is accepted"
     )
@@ -84,11 +58,11 @@ class JobPost(BaseModel):
 class Progress(BaseModel):
     """How far a running job is."""
 
-    epoch: int
-    epochs: int
-    step: int = Field(description="of the whole run")
+    epoch: int | None = Field(None, description="null for a job that trains nothing")
+    epochs: int | None = None
+    step: int = Field(description="of the whole run; of photographs, how many are finished")
     steps: int
-    loss: dict[str, float | None]
+    loss: dict[str, float | None] = Field(default_factory=dict)
     images_per_s: float | None
     seconds_left: float | None
 

@@ -9,6 +9,7 @@ from worker.jobs.distill import Distill
 from worker.jobs.evaluate import Evaluate
 from worker.jobs.export import Export
 from worker.jobs.kind import JobKind, Work
+from worker.jobs.predict import Predict
 
 __all__ = ["KINDS", "JobKind", "Work"]
 
@@ -18,4 +19,5 @@ KINDS: Final[Mapping[str, JobKind]] = {
     "distill": Distill(),
     "evaluate": Evaluate(),
     "export": Export(),
+    "predict": Predict(),
 }

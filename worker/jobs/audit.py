@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,6 +45,11 @@ class AuditConfig(BaseModel):
 
 class Audit(JobKind):
     """config: `AuditConfig`."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "run": "0198c1a2-7e55-7bd2-9d0c-5e1f0c2b9a41",
+        "data": [{"dataset": "lsp", "split": "train"}],
+    }
 
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked: AuditConfig = validated(AuditConfig, config)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from model.comparison.cells import cells
 from model.comparison.config import CompareConfig, load_comparison
@@ -26,11 +26,14 @@ _METRICS = "metrics.json"
 
 
 class Compare(JobKind):
-    """config: `CompareConfig`.
+    """config: `CompareConfig`."""
 
-    As `{"config": {"preset": "tiny"}, "schemes": ["none", "okdhp"],
-    "report": [{"format": "synthetic", "people": 200, "seed": 9}]}`.
-    """
+    example: ClassVar[Mapping[str, Any]] = {
+        "config": {"preset": "tiny"},
+        "schemes": ["none", "mean", "okdhp"],
+        "seeds": 2,
+        "report": [{"format": "synthetic", "people": 500, "seed": 3}],
+    }
 
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked = load_comparison(config)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from model.config import Config, load_config
 from worker.jobs.kind import JobKind, Work
@@ -15,7 +15,16 @@ from worker.stores import Stores
 
 
 class Distill(JobKind):
-    """config: a training configuration, as `{"preset": "tiny", "training": {"epochs": 3}}`."""
+    """config: a training configuration (`model.config`)."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "preset": "tiny",
+        "data": {
+            "train": [{"dataset": "lsp", "split": "train"}],
+            "valid": [{"dataset": "lsp", "split": "valid"}],
+        },
+        "export": {"name": "gym"},
+    }
 
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         resolved = load_config(config)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -47,6 +47,11 @@ class EvaluateConfig(StudentConfig):
 
 class Evaluate(JobKind):
     """config: `EvaluateConfig`."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "model": "okdhp:1",
+        "data": {"dataset": "lsp", "split": "valid"},
+    }
 
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked: EvaluateConfig = validated(EvaluateConfig, config)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -53,6 +53,15 @@ _FILE: Final = "student.onnx"
 
 class Export(JobKind):
     """config: `ExportConfig`."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "job": "0198c1a2-7e55-7bd2-9d0c-5e1f0c2b9a41",
+        "branch": "branch0",
+        "variant": "int8",
+        "calibrate": {"dataset": "lsp", "split": "train", "people": 128},
+        "measure": {"dataset": "lsp", "split": "valid"},
+        "name": "gym",
+    }
 
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked: ExportConfig = validated(ExportConfig, config)

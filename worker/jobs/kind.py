@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from worker.store.parts import NewPart
 from worker.store.tables import Job, Version
@@ -35,6 +35,9 @@ class Work:
 
 class JobKind(ABC):
     """One kind of job; `worker.jobs.KINDS` names them all."""
+
+    example: ClassVar[Mapping[str, Any]]
+    """A configuration that could be posted, for the API's documentation."""
 
     @abstractmethod
     def resolve(self, config: Mapping[str, Any], stores: "Stores") -> dict[str, Any]:
