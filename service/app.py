@@ -16,7 +16,10 @@ from service.datasets import routes as datasets
 from service.headers import SecurityHeaders
 from service.health import routes as health
 from service.identified import Identified
+from service.jobs import events as job_events
+from service.jobs import logs as job_logs
 from service.jobs import routes as jobs
+from service.jobs.hub import Hub
 from service.keys.guard import KeyGuard
 from service.keys.ring import KeyRing
 from service.limits import BodyLimit
@@ -68,6 +71,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         finally:
             for watch in watches:
                 watch.cancel()
+            parts.hub.close()
             parts.photographs.shutdown(wait=False, cancel_futures=True)
             parts.stores.close()
             await to_thread.run_sync(tracing.close)
@@ -83,7 +87,7 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
     )
     handlers.install(app)
     docs.install(app)
-    for part in (predict, jobs, models, datasets, health, metrics, v2):
+    for part in (predict, jobs, job_events, job_logs, models, datasets, health, metrics, v2):
         app.include_router(part.router)
     app.add_middleware(
         BodyLimit,
@@ -126,5 +130,6 @@ def _open(
         admission=admission,
         degrader=Degrader(models, admission) if settings.degrade else None,
         photographs=ThreadPoolExecutor(settings.predict_threads, "photograph"),
+        hub=Hub(stores.database),
         no_worker=no_worker,
     )

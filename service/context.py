@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from service.jobs.hub import Hub
 from service.keys.ring import KeyRing
 from service.metrics.metrics import Metrics
 from service.predict.admission import Admission
@@ -33,6 +34,8 @@ class Context:
     """Where smaller branches may answer under pressure."""
     photographs: Executor
     """Where they are decoded and cut."""
+    hub: Hub
+    """Those who follow jobs."""
     no_worker: str | None
     """Why no worker runs beside this server; None where one does or others may."""
 

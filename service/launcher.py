@@ -162,6 +162,8 @@ class _Launcher:
             return
         self._stopping = True
         self._server.should_exit = True
+        if (parts := getattr(self._app.state, "context", None)) is not None:
+            parts.hub.close()  # uvicorn waits for every answer, and these have no end
         with contextlib.suppress(
             OSError
         ):  # whoever read our output may be gone: we end all the same
