@@ -12,9 +12,11 @@ from pathlib import Path
 import onnx
 
 from model.appraisal import appraise
+from model.config import SourceConfig
+from model.data.mixture import open_source
 from model.data.terms import terms_of
 from model.evaluation import PCK_METRICS, hits_of
-from model.evidence import Exam, Sat, latencies, sat
+from model.evidence import Exam, Sat, latencies, prepared, sat
 from model.files import replaced, sha256_of, write_with
 from model.metrics.bootstrap import Estimate, PairedBootstrap
 from model.onnx_file import contents_of
@@ -36,6 +38,17 @@ from model.receipt import (
     read_receipt,
     write_receipt,
 )
+
+
+def exam_of(source: SourceConfig | None, student: Path) -> Exam | None:
+    """The people cut out as a student's file wants them; None for nobody.
+
+    Raises ModelUnusable, DatasetError.
+    """
+    if source is None:
+        return None
+    card = Predictor(student).card
+    return prepared(open_source(source), card.size, card.padding)
 
 
 def make_variant(

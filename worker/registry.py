@@ -120,13 +120,6 @@ class Registry:
                 )
             return found
 
-    def of_branch(self, name: str, job_id: str, branch: str, variant: str) -> Version | None:
-        """A model's version that is this branch of this job in these bits, if it has one."""
-        of_job = select(Version).where(Version.model == name, Version.job_id == job_id)
-        same = of_job.where(Version.branch == branch, Version.variant == variant)
-        with self._database.reading() as session:
-            return session.scalar(same)
-
     def get(self, name: str, version: int) -> Version:
         """Raises ModelNotFound, VersionNotFound."""
         return self.resolve(f"{name}:{version}")
@@ -188,7 +181,7 @@ class Registry:
         metrics: Mapping[str, Any],
         job_id: str | None = None,
     ) -> Version:
-        """Register an ONNX file as the model's next version; a branch of a job only once.
+        """Register an ONNX file as the model's next version; a file of a job only once.
 
         Raises NameInvalid, ArtifactUnusable, ReceiptUnusable.
         """

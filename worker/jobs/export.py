@@ -7,14 +7,10 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
-from model.comparison.apart import shared
 from model.config import SourceConfig, load_config, validated
-from model.config.data import DataConfig
-from model.data.mixture import open_source
 from model.errors import ConfigError, Fault
-from model.evidence import Exam, prepared
-from model.precisions import FULL, RANGES_PEOPLE, Precision
-from model.predictor import Predictor
+from model.judges import chosen_people
+from model.precisions import FULL, Precision
 from model.receipt import Receipt, beside, measured
 from model.training.events import EVENTS, EventLog
 from worker.jobs.kind import JobKind, Work
@@ -24,9 +20,6 @@ from worker.names import checked_name
 from worker.registry import read_card
 from worker.store.tables import Job, Version
 from worker.stores import Stores
-
-MOST_RANGES: Final = 4096
-"""More crops tell no other ranges, and take minutes."""
 
 
 class ExportConfig(StudentConfig):
@@ -68,16 +61,14 @@ class Export(JobKind):
         student = pinned_student(asked, stores)
         origin = _origin(student, stores)
         name = checked_name(asked.name or origin["name"], "model")
-        _check_new(name, origin, asked.variant, stores)
-        resolved = asked.model_dump() | student | {"name": name}
-        if asked.variant == FULL:
-            _check_unused(asked)
-        else:
-            resolved |= _people(asked, origin["job"], stores)
-        for key in ("calibrate", "measure"):
-            if resolved[key] is not None:
-                check_source(SourceConfig.model_validate(resolved[key]), key, stores)
-        return ExportConfig.model_validate(resolved).model_dump(mode="json")
+        data = load_config(stores.jobs.get(origin["job"]).resolved).data if origin["job"] else None
+        measure, calibrate = chosen_people(asked.variant, asked.measure, asked.calibrate, data)
+        for key, source in (("measure", measure), ("calibrate", calibrate)):
+            if source is not None:
+                check_source(source, key, stores)
+        people = {"measure": measure, "calibrate": calibrate}
+        resolved = asked.model_copy(update={**student, **people, "name": name})
+        return resolved.model_dump(mode="json")
 
     def prepare(self, resolved: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked = ExportConfig.model_validate(resolved)
@@ -89,14 +80,17 @@ class Export(JobKind):
 
     def run(self, work: Work) -> bool:
         # onnx: in the child alone
-        from model.variants import keep_full, make_variant
+        from model.variants import exam_of, keep_full, make_variant
 
         spec, variant = work.spec, work.spec["variant"]
         with closing(EventLog(work.run_dir / EVENTS)) as events:
             events.write("started", variant=variant)
             source = open_student(spec["student"], work.run_dir / "source")
-            exams = [exam for exam in [_exam(spec["measure"], source)] if exam is not None]
-            ranges = _exam(spec["calibrate"], source)
+            measure, ranges = (
+                exam_of(tree and SourceConfig.model_validate(tree), source)
+                for tree in (spec["measure"], spec["calibrate"])
+            )
+            exams = [] if measure is None else [measure]
             if work.stop():
                 return False
             events.write("evaluating")
@@ -137,64 +131,6 @@ def _origin(student: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         fault = f"{student['model']} computes in {version.variant}"
         raise ConfigError([Fault("model", fault, f"a version in {FULL}, which others are made of")])
     return {"name": version.model, "job": version.job_id, "branch": version.branch}
-
-
-def _check_new(name: str, origin: Mapping[str, Any], variant: str, stores: Stores) -> None:
-    """Raises ConfigError where the model has this branch of this job in these bits already."""
-    if origin["job"] is None:
-        return
-    there = stores.registry.of_branch(name, origin["job"], origin["branch"], variant)
-    if there is not None:
-        fault = f"{name}:{there.version} is this student in {variant} already"
-        raise ConfigError([Fault("name", fault, "another model's name")])
-
-
-def _check_unused(asked: ExportConfig) -> None:
-    if asked.calibrate is not None:
-        raise ConfigError([Fault("calibrate", f"is of no use for {asked.variant}", "nothing")])
-
-
-def _people(asked: ExportConfig, trained_by: str | None, stores: Stores) -> dict[str, Any]:
-    """Whose crops the ranges come from, and on whom the loss is measured. Raises ConfigError."""
-    data = None if trained_by is None else _data_of(trained_by, stores)
-    measure = asked.measure or (None if data is None else data.valid[0])
-    if measure is None:
-        raise ConfigError([_missing("measure")])
-    if asked.variant != "int8":
-        _check_unused(asked)
-        return {"measure": measure.model_dump(), "calibrate": None}
-    calibrate = asked.calibrate or (None if data is None else data.train[0])
-    if calibrate is None:
-        raise ConfigError([_missing("calibrate")])
-    if calibrate.people is None or asked.calibrate is None:
-        calibrate = calibrate.model_copy(
-            update={"people": min(calibrate.people or RANGES_PEOPLE, RANGES_PEOPLE)}
-        )
-    assert calibrate.people is not None
-    if calibrate.people > MOST_RANGES:
-        fault = Fault("calibrate.people", f"found {calibrate.people:,}", f"at most {MOST_RANGES:,}")
-        raise ConfigError([fault])
-    if shared(calibrate, measure):
-        fault = Fault("calibrate", "shares people with `measure`, which flatters", "other people")
-        raise ConfigError([fault])
-    return {"measure": measure.model_dump(), "calibrate": calibrate.model_dump()}
-
-
-def _data_of(job_id: str, stores: Stores) -> DataConfig:
-    return load_config(stores.jobs.get(job_id).resolved).data
-
-
-def _missing(key: str) -> Fault:
-    return Fault(key, "is missing: no job of this server trained the student", "labelled people")
-
-
-def _exam(source: Mapping[str, Any] | None, student: Path) -> Exam | None:
-    """The people cut out as the student wants them. Raises DatasetError."""
-    if source is None:
-        return None
-    card = Predictor(student).card
-    labelled = open_source(SourceConfig.model_validate(source))
-    return prepared(labelled, card.size, card.padding)
 
 
 def _told(receipt: Receipt, variant: str) -> dict[str, Any]:
