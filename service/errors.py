@@ -91,6 +91,7 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
     worker_errors.KindUnknown: Kind(422, "job-kind-unknown", "There is no such kind of job"),
     worker_errors.NameInvalid: Kind(422, "name-invalid", "The name is not accepted"),
     worker_errors.ActionRefused: Kind(409, "action-refused", "The job's state forbids it"),
+    worker_errors.JobInUse: Kind(409, "job-in-use", "Something needs the job"),
     worker_errors.TransitionRefused: Kind(409, "action-refused", "The job's state forbids it"),
     worker_errors.ClaimRefused: Kind(409, "action-refused", "The job's state forbids it"),
     worker_errors.LeaseLost: Kind(409, "lease-lost", "The job belongs to another worker"),
@@ -98,6 +99,8 @@ STATUS: Final[Mapping[type[PoseError], Kind]] = {
         409, "idempotency-conflict", "The key belongs to another request"
     ),
     worker_errors.DatasetExists: Kind(409, "dataset-exists", "The name is taken"),
+    worker_errors.DatasetInUse: Kind(409, "dataset-in-use", "Jobs use the data set"),
+    worker_errors.ArchiveRefused: Kind(422, "archive-refused", "The archive is refused"),
     worker_errors.ArtifactUnusable: Kind(410, "artifact-gone", "The stored file is not usable"),
     worker_errors.KeyNotFound: Kind(404, "key-unknown", "There is no such key"),
     worker_errors.KeyExists: Kind(409, "key-exists", "The name is taken"),

@@ -1,5 +1,6 @@
 """Files that outlive a run: one fsspec URL, a folder or an S3-compatible store."""
 
+import contextlib
 import hashlib
 import shutil
 import threading
@@ -60,6 +61,11 @@ class ArtifactStore:
             return cast(IO[bytes], self._files.open(self._place(key), "rb"))
         except FileNotFoundError:
             raise ArtifactUnusable(f"the stored file {key} is gone") from None
+
+    def remove(self, folder: str) -> None:
+        """Remove every file whose key begins with `folder/`; nothing happens where none does."""
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm(self._place(folder), recursive=True)
 
     def fetch(self, key: str, sha256: str) -> Path:
         """A local path of a stored file, checked; copied once to this host if it lies elsewhere.

@@ -1,8 +1,11 @@
 """What can be wrong with a request about jobs, models, data sets or their stores."""
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from model.errors import Fault, PoseError
+
+_NAMED: Final = 10
 
 
 class StoreUnusable(PoseError):
@@ -32,11 +35,27 @@ class LeaseLost(PoseError):
 class ActionRefused(PoseError):
     """The action makes no sense in the job's state."""
 
-    def __init__(self, job_id: str, action: str, state: str, possible: Collection[str]) -> None:
+    def __init__(
+        self, job_id: str, action: str, state: str, possible: Collection[str], why: str = ""
+    ) -> None:
+        """why: what else than the state forbids it."""
         offer = ", ".join(possible) or "none"
-        super().__init__(f"cannot {action} job {job_id}: it is {state}; possible actions: {offer}")
+        found = f"it is {state}" + (f", and {why}" if why else "")
+        super().__init__(f"cannot {action} job {job_id}: {found}; possible actions: {offer}")
         self.job_id, self.action, self.state = job_id, action, state
         self.possible = tuple(possible)
+
+
+class JobInUse(PoseError):
+    """Something that is still wanted came from the job, or needs its files."""
+
+    def __init__(self, job_id: str, users: Sequence[str]) -> None:
+        shown = ", ".join(users[:_NAMED])
+        more = f" and {len(users) - _NAMED} more" if len(users) > _NAMED else ""
+        super().__init__(
+            f"job {job_id} is needed by {shown}{more}; with force=true it is deleted all the same"
+        )
+        self.users = tuple(users)
 
 
 class TransitionRefused(PoseError):
@@ -109,6 +128,23 @@ class DatasetNotFound(PoseError):
 
 class DatasetExists(PoseError):
     """The name is taken by another data set."""
+
+
+class DatasetInUse(PoseError):
+    """Jobs that have not ended learn from the data set, or are measured on it."""
+
+    def __init__(self, reference: str, users: Sequence[tuple[str, str]]) -> None:
+        """users: (id, state) of the jobs."""
+        shown = ", ".join(f"{job_id} ({state})" for job_id, state in users[:_NAMED])
+        more = f" and {len(users) - _NAMED} more" if len(users) > _NAMED else ""
+        super().__init__(
+            f"data set {reference!r} is used by job {shown}{more}: cancel, or wait until they end"
+        )
+        self.users = tuple(users)
+
+
+class ArchiveRefused(PoseError):
+    """An uploaded archive is damaged, too large, or holds what is written nowhere."""
 
 
 class NotInstalled(PoseError):

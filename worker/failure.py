@@ -69,6 +69,13 @@ def failure_of(error: BaseException) -> Failure:
     return Failure("unexpected error", f"{type(error).__name__}: {error}")
 
 
+def timeout(limit_s: float | None) -> Failure:
+    """Of a job that worked longer than it may."""
+    limit = f"its limit of {limit_s:g} s" if limit_s is not None else "its limit"
+    message = f"it worked longer than {limit}; resumed, it goes on from its last checkpoint"
+    return Failure("timeout", message)
+
+
 def failure_of_exit(status: int, last_event: Mapping[str, Any] | None) -> Failure:
     """What a child's exit status means; −N is signal N. Its own last word comes first."""
     if last_event is not None and last_event["kind"] == "failed":

@@ -8,7 +8,7 @@ from typing import Final, Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from worker.errors import LeaseLost
-from worker.store import Claim, JobStore
+from worker.store import Claim, JobStore, Wishes
 
 _JOIN_S: Final = 1.0
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Renews a claim's lease until the block ends; notes a wish to cancel and the claim's loss."""
+    """Renews a claim's lease until the block ends; notes what is wanted and the claim's loss."""
 
     def __init__(self, jobs: JobStore, claim: Claim, every_s: float) -> None:
         self._jobs = jobs
@@ -26,13 +26,13 @@ class Heartbeat:
         self._thread = threading.Thread(
             target=self._beat, name=f"heartbeat-{claim.job_id}", daemon=True
         )
-        self.cancel_requested = False
+        self.wishes = Wishes()
         self.lost: LeaseLost | None = None
 
     def _beat(self) -> None:
         while not self._ended.wait(self._every_s):
             try:
-                self.cancel_requested = self._jobs.renew(self._claim)
+                self.wishes = self._jobs.renew(self._claim)
             except LeaseLost as error:
                 self.lost = error
                 return

@@ -62,6 +62,11 @@ class WorkerSettings(BaseSettings):
     lost_limit: int = Field(
         3, ge=1, description="a job whose worker was lost this often fails instead of going on"
     )
+    job_limit_s: float = Field(
+        0.0,
+        ge=0,
+        description="a job that has worked so long is ended with the reason timeout; 0 for never",
+    )
     cancel_grace_s: float = Field(
         20.0, ge=0, description="between TERM and KILL of a cancelled job's processes"
     )

@@ -11,6 +11,14 @@ from worker.store import Job
 from worker.stores import Stores
 
 
+def known_kind(kind: str, kinds: Mapping[str, JobKind] = KINDS) -> JobKind:
+    """The kind of this name. Raises KindUnknown."""
+    if kind not in kinds:
+        near = difflib.get_close_matches(kind, kinds, n=1)
+        raise KindUnknown(kind, sorted(kinds), near[0] if near else "")
+    return kinds[kind]
+
+
 def submit(
     stores: Stores,
     announcer: Announcer,
@@ -18,24 +26,34 @@ def submit(
     config: Mapping[str, Any],
     *,
     idempotency_key: str | None = None,
+    timeout_s: float | None = None,
+    retry_of: str | None = None,
     kinds: Mapping[str, JobKind] = KINDS,
 ) -> tuple[Job, bool]:
     """The job, and whether it is new; a known idempotency key gives the job it belongs to.
 
+    timeout_s: how long it may work, up to what the operator allows. retry_of: the job it repeats.
     A broker that is away is no error: the job is announced later.
     Raises KindUnknown, ConfigError, DatasetNotFound, ModelNotFound, VersionNotFound,
     IdempotencyConflict.
     """
-    if kind not in kinds:
-        near = difflib.get_close_matches(kind, kinds, n=1)
-        raise KindUnknown(kind, sorted(kinds), near[0] if near else "")
+    known_kind(kind, kinds)
     if idempotency_key is not None:
         known = stores.jobs.posted(idempotency_key, kind, config)
         if known is not None:
             return known, False
     resolved = kinds[kind].resolve(config, stores)
     parts = kinds[kind].parts(resolved, stores)
-    job, new = stores.jobs.add(kind, config, resolved, idempotency_key=idempotency_key, parts=parts)
+    limits = [limit for limit in (timeout_s, stores.settings.job_limit_s) if limit]
+    job, new = stores.jobs.add(
+        kind,
+        config,
+        resolved,
+        idempotency_key=idempotency_key,
+        parts=parts,
+        timeout_s=min(limits, default=None),
+        retry_of=retry_of,
+    )
     if new:
         announcer.announce_all([part.id for part in stores.jobs.parts(job.id)] or [job.id])
     return job, new

@@ -15,17 +15,18 @@ from typing import Any, Final, TypeVar
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from model.errors import PoseError
-from model.training.events import EVENTS, EventFollower
+from model.training.events import EVENTS, FINISH, EventFollower
 from worker.artifacts import checked_key, digest
 from worker.child import FINISHED, STOPPED, write_order
 from worker.errors import ArtifactUnusable, ClaimRefused, JobNotFound, KindUnknown, LeaseLost
-from worker.failure import Failure, failure_of, failure_of_exit
+from worker.failure import Failure, failure_of, failure_of_exit, timeout
 from worker.heartbeat import Heartbeat
 from worker.jobs import KINDS, JobKind
 from worker.paths import hidden
 from worker.process import ChildGroup
 from worker.runlog import LogFollower
 from worker.store import Claim, Job, State
+from worker.store.actions import BY_THE_USER
 from worker.stores import Stores
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ LOG: Final = "log.txt"
 RECORDS: Final = ("metrics.json", "manifest.json")
 """Of every run's files these are kept beside those that its events name."""
 
-_BY_THE_USER: Final = "cancelled by the user"
+_TIMEOUT: Final = "timeout"
+_DRAINED: Final = "its worker was asked to end"
 _POLL_S: Final = 0.2
 _RETRY_S: Final = 1.0
 _LOG_LINES: Final = 200
@@ -107,6 +109,8 @@ class Attempt:
         self._follower = EventFollower(self._run_dir)
         self._last_event: dict[str, Any] | None = None
         self._lines = self._job.log_lines
+        self._stopped: int | None = None
+        """After which epoch the training was stopped by the user."""
         self._state = State.STARTING
 
     def run(self) -> None:
@@ -140,6 +144,9 @@ class Attempt:
             # An earlier attempt's folder may lie on another host: this run counts from 1.
             self._insist(lambda: self._jobs.restart_events(self._claim))
             self._job.event_seq = 0
+        (self._run_dir / FINISH).unlink(missing_ok=True)  # of an earlier stop
+        if self._job.stop_requested:
+            (self._run_dir / FINISH).touch()
         self._log = LogFollower(self._run_dir / LOG, self._hidden)
         with (self._run_dir / LOG).open("ab") as output:
             output.write(f"--- attempt {self._claim.attempt}\n".encode())
@@ -164,16 +171,22 @@ class Attempt:
 
     def _follow(self, child: ChildGroup) -> str | None:
         """Store what happens until the child's group has ended; why it was asked to, if it was."""
-        why = None
+        why, told_to_finish = None, self._job.stop_requested
         while child.exit_status() is None:
             self._store_events()
             self._store_lines(self._log.read())
             if self._heartbeat.lost is not None:
                 raise self._heartbeat.lost
-            if self._heartbeat.cancel_requested:
-                why, grace_s = _BY_THE_USER, self._settings.cancel_grace_s
+            wishes = self._heartbeat.wishes
+            if wishes.stop and not told_to_finish:
+                (self._run_dir / FINISH).touch()
+                told_to_finish = True
+            if wishes.cancel:
+                why, grace_s = BY_THE_USER, self._settings.cancel_grace_s
+            elif wishes.timed_out:
+                why, grace_s = _TIMEOUT, self._settings.cancel_grace_s
             elif self._supervisor.draining.is_set():
-                why, grace_s = "its worker was asked to end", self._settings.drain_grace_s
+                why, grace_s = _DRAINED, self._settings.drain_grace_s
             if why is not None:
                 child.terminate()
                 child.end(grace_s)
@@ -188,14 +201,18 @@ class Attempt:
     def _conclude(self, kind: JobKind, status: int | None, why: str | None) -> None:
         """Bring the job to where its child's end leaves it."""
         claim, jobs = self._claim, self._jobs
-        if self._heartbeat.cancel_requested and (why is not None or status != FINISHED):
+        if self._heartbeat.wishes.cancel and (why is not None or status != FINISHED):
             self._keep_records()
-            self._insist(lambda: jobs.move(claim, State.CANCELLED, _BY_THE_USER))
+            self._insist(lambda: jobs.move(claim, State.CANCELLED, BY_THE_USER))
+        elif why == _TIMEOUT and status != FINISHED:
+            self._fail(timeout(self._job.timeout_s))
         elif status == FINISHED:
             self._advance(State.EVALUATING)
             self._keep_records()
             product = kind.product(self._job, self._run_dir, self._stores)
-            self._insist(lambda: jobs.succeed(claim, product))
+            stopped = f"stopped by the user after epoch {self._stopped}"
+            reason = "finished" if self._stopped is None else stopped
+            self._insist(lambda: jobs.succeed(claim, product, reason))
         elif why is not None or status in (STOPPED, -signal.SIGTERM):
             # Without our asking: the machine goes down, and ends every process by itself.
             self._insist(lambda: jobs.release(claim, why or "its process was asked to end"))
@@ -216,6 +233,8 @@ class Attempt:
             self._last_event = event
             if event["kind"] == "started":
                 self._advance(State.RUNNING)
+            elif event["kind"] == "stopped":
+                self._stopped = event.get("epoch")
             elif event["kind"] == "evaluating":
                 self._advance(State.EVALUATING)
         return True

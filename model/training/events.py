@@ -12,6 +12,9 @@ log = logging.getLogger(__name__)
 EVENTS: Final = "events.jsonl"
 """Their file in a run folder."""
 
+FINISH: Final = "finish"
+"""A file of this name in a run folder asks the training to end with what it has."""
+
 _AT_ONCE: Final = 4 << 20
 
 Listener = Callable[[dict[str, Any]], None]

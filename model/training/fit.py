@@ -8,7 +8,7 @@ from typing import Any
 from model.data.mixture import Mixture
 from model.data.packing import Pack
 from model.errors import ConfigError, Fault
-from model.training.events import EventLog
+from model.training.events import FINISH, EventLog
 from model.training.loop import Loop
 from model.training.outcome.validation import Valid
 from model.training.parallel.group import Group
@@ -36,10 +36,11 @@ class Fit:
         self.session, self.valid, self.group = session, valid, group
         self.run_dir, self.log = run_dir, log
         self.training = session.config.training
+        self.stop = stop
         self.loop = Loop(
             session,
             packed,
-            stop=stop,
+            stop=lambda: stop() or self._asked_to_finish(),
             report=lambda values: log.write("progress", **values),
             checkpoint=self._save,
             group=group,
@@ -48,7 +49,11 @@ class Fit:
         self._began = time.monotonic() - session.progress.run_s
 
     def run(self) -> bool:
-        """All epochs that are left; False where it was stopped before their end."""
+        """All epochs that are left; False where it was stopped before their end.
+
+        Where it was asked to finish, what is left is not missed: the best epoch so far is the
+        result, and the checkpoint lets the training go on.
+        """
         history, every = self.session.progress.history, self.session.config.evaluation.every_epochs
         self._tell_start()
         # One that was killed after its last epoch is not to begin another.
@@ -66,9 +71,17 @@ class Fit:
             self._save(finished=epoch)
             if self._ends(out_of_time=out_of_time):
                 return True
-        if self.loop.stopped:
-            self._save()
-        return not self.loop.stopped
+        if not self.loop.stopped:
+            return True
+        self._save()
+        if self.group.any(self.stop()) or not self.group.any(self._asked_to_finish()):
+            return False
+        self.log.write("stopped", epoch=len(history))
+        return True
+
+    def _asked_to_finish(self) -> bool:
+        """Whether somebody wants no more of it, and there is something to show."""
+        return self.session.progress.best_score is not None and (self.run_dir / FINISH).exists()
 
     def _tell_start(self) -> None:
         session = self.session

@@ -16,7 +16,7 @@ from model.config import Config
 from model.data.mixture import Mixture, open_mixture, skeleton_of
 from model.data.packing import Pack, blurred, pack
 from model.errors import CheckpointUnusable, ConfigError, Fault
-from model.training.events import EVENTS, EventLog, Listener, Silence
+from model.training.events import EVENTS, FINISH, EventLog, Listener, Silence
 from model.training.fit import Fit
 from model.training.outcome.validation import Valid
 from model.training.parallel.group import Group
@@ -52,6 +52,8 @@ def train(
     """Train, evaluate, export; or go on with all that from the last checkpoint.
 
     stop: asked before every step; when True a checkpoint is saved and the outcome is `stopped`.
+    A file `finish` in the run folder ends the training as well, as soon as an epoch has been
+    evaluated; the outcome is then `finished`, and the file is taken away.
     device: `auto`, `cpu` or a CUDA device. cache: where packs of cut-out people are kept; without
     one they stay in memory. listen: called with every event.
 
@@ -120,6 +122,7 @@ def _train(
 
     log.write("evaluating")
     metrics = finish(run_dir, session.progress, device, log)
+    (run_dir / FINISH).unlink(missing_ok=True)
     log.write("finished", metrics=metrics)
     return Outcome("finished", metrics)
 

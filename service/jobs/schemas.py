@@ -10,6 +10,7 @@ from worker.store import State
 
 _DEEPEST: Final = 20
 _MOST: Final = 2_000
+YEAR_S: Final = 365 * 24 * 3600.0
 
 
 def _modest(config: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +53,26 @@ class JobPost(BaseModel):
     kind: str = Field(max_length=64, description=f"one of {', '.join(KINDS)}")
     config: Annotated[dict[str, Any], AfterValidator(_modest)] = Field(
         default_factory=dict, description="what to do; checked whole before the job is accepted"
+    )
+    timeout_s: float | None = Field(
+        None,
+        gt=0,
+        le=YEAR_S,
+        description="how long it may work; then it fails with the reason `timeout`. "
+        "The operator may have set a lower limit",
+    )
+
+
+class JobResume(BaseModel):
+    """How an ended job goes on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{}]})
+
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="how many there are to be in all; by default what its configuration says",
     )
 
 
@@ -127,8 +148,14 @@ class JobEntry(BaseModel):
     attempt: int = Field(description="how often a worker took it")
     worker: str | None = Field(description="who works on it")
     cancel_requested: bool
+    stop_requested: bool = Field(description="whether it is to evaluate and export what it has")
+    timeout_s: float | None = Field(description="how long it may work")
     progress: Progress | None
     parent: str | None = Field(description="the job that it is a part of")
+    retry_of: str | None = Field(description="the job that it repeats")
+    pruned_at: datetime | None = Field(
+        description="when its files were given up to make room: it cannot be resumed"
+    )
     notice: str | None = Field(
         None, description="what to know about a job that waits: no worker runs here, or for what"
     )

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from pydantic import ValidationError
+
 from service.context import Context
 from service.jobs.schemas import (
     ArtifactEntry,
@@ -17,7 +19,6 @@ from service.jobs.schemas import (
 )
 from service.times import shown
 from worker.store import Artifact, Job, State, Waiting
-from worker.store.tables import ACTIONS
 
 
 def job_entries(jobs: Sequence[Job], parts: Context, root: str) -> list[JobEntry]:
@@ -54,7 +55,7 @@ def job_document(job: Job, parts: Context, root: str) -> JobDocument:
             )
             for step in jobs.history(job.id)
         ],
-        actions=list(ACTIONS[job.state]),
+        actions=list(jobs.actions(job)),
     )
 
 
@@ -81,6 +82,14 @@ def _notice(job: Job, parts: Context, waiting: Waiting | None) -> str | None:
     return parts.no_worker
 
 
+def _progress(job: Job) -> Progress | None:
+    """None also where an older program wrote another form of it."""
+    try:
+        return Progress.model_validate(job.progress) if job.progress else None
+    except ValidationError:
+        return None
+
+
 def _common(job: Job, parts: Context, root: str, waiting: Waiting | None) -> dict[str, Any]:
     return {
         "id": job.id,
@@ -93,7 +102,11 @@ def _common(job: Job, parts: Context, root: str, waiting: Waiting | None) -> dic
         "attempt": job.attempt,
         "worker": job.worker,
         "cancel_requested": job.cancel_requested,
-        "progress": Progress.model_validate(job.progress) if job.progress else None,
+        "stop_requested": job.stop_requested,
+        "timeout_s": job.timeout_s,
+        "progress": _progress(job),
         "parent": job.parent_id,
+        "retry_of": job.retry_of,
+        "pruned_at": shown(job.pruned_at),
         "notice": _notice(job, parts, waiting),
     }

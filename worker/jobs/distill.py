@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from model.config import Config, load_config
+from model.config import Config, load_config, merge
+from model.errors import ConfigError, Fault
 from worker.jobs.kind import JobKind, Work
 from worker.jobs.references import pinned, placed
 from worker.jobs.sources import check_source
 from worker.registry import read_card
-from worker.store.tables import Job, Version
+from worker.store.tables import Job, State, Version
 from worker.stores import Stores
 
 
@@ -26,12 +27,24 @@ class Distill(JobKind):
         "export": {"name": "gym"},
     }
 
+    trains: ClassVar[bool] = True
+
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         resolved = load_config(config)
         for part, sources in (("train", resolved.data.train), ("valid", resolved.data.valid)):
             for i, source in enumerate(sources):
                 check_source(source, f"data.{part}[{i}]", stores)
         return pinned(resolved.model_dump(mode="json"), stores)
+
+    def resumed(self, job: Job, epochs: int | None, trained: int) -> dict[str, Any]:
+        training = load_config(job.resolved).training
+        if epochs is None and (job.state != State.SUCCEEDED or trained < training.epochs):
+            return job.resolved
+        if epochs is None or epochs <= trained:
+            raise ConfigError([Fault("epochs", f"{trained} are trained", f"{trained + 1} or more")])
+        if training.device_minutes:
+            raise ConfigError([Fault("epochs", "training.device_minutes decides on them", "null")])
+        return merge(job.resolved, {"training": {"epochs": epochs}})
 
     def prepare(self, resolved: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         config = load_config(resolved).with_sources(stores.datasets.lookup)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from model.errors import ConfigError, Fault
 from worker.store.parts import NewPart
 from worker.store.tables import Job, Version
 
@@ -39,10 +40,14 @@ class JobKind(ABC):
     example: ClassVar[Mapping[str, Any]]
     """A configuration that could be posted, for the API's documentation."""
 
+    trains: ClassVar[bool] = False
+    """Whether it goes on epoch by epoch: it can end early, and go on after its end."""
+
     @abstractmethod
     def resolve(self, config: Mapping[str, Any], stores: "Stores") -> dict[str, Any]:
         """In the service, before the job is written: the whole configuration, checked.
 
+        It also takes what it gave: a job that is resumed is checked again.
         Names of data sets and models stay names, models with their version.
         Raises ConfigError, DatasetNotFound, ModelNotFound, VersionNotFound.
         """
@@ -53,6 +58,16 @@ class JobKind(ABC):
         Raises as `resolve` does.
         """
         return ()
+
+    def resumed(self, job: Job, epochs: int | None, trained: int) -> dict[str, Any]:
+        """In the service: the resolved configuration with which an ended job goes on.
+
+        epochs: how many there are to be in all, where it was said; trained: how many there are.
+        Raises ConfigError.
+        """
+        if epochs is not None:
+            raise ConfigError([Fault("epochs", f"a job of kind {job.kind} has none", "null")])
+        return job.resolved
 
     @abstractmethod
     def prepare(self, resolved: Mapping[str, Any], stores: "Stores") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from worker.store.census import Census, census
 from worker.store.database import Database, open_database
-from worker.store.jobs import Claim, JobPage, JobStore
+from worker.store.jobs import Claim, JobPage, JobStore, Wishes
 from worker.store.parts import NewPart, Waiting
 from worker.store.tables import (
     ACTIONS,
@@ -41,6 +41,7 @@ __all__ = [
     "Transition",
     "Version",
     "Waiting",
+    "Wishes",
     "census",
     "open_database",
 ]

@@ -13,13 +13,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from worker.errors import (
-    ActionRefused,
     ArtifactNotFound,
     ClaimRefused,
     IdempotencyConflict,
     JobNotFound,
     LeaseLost,
 )
+from worker.store import actions
 from worker.store.database import Database, now
 from worker.store.events import ARTIFACT, METRICS, append, append_lines
 from worker.store.identity import body_sha256, new_id
@@ -28,15 +28,12 @@ from worker.store.parts import (
     NewPart,
     Waiting,
     add_parts,
-    cancel_parts,
     parts_are_open,
     waiting_of,
 )
+from worker.store.reaper import reap
 from worker.store.steps import clock, note_step, step
 from worker.store.tables import (
-    ACTIONS,
-    ACTIVE,
-    FINAL,
     Artifact,
     Epoch,
     Job,
@@ -54,6 +51,16 @@ class Claim:
     job_id: str
     attempt: int
     worker: str
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the worker of a job is to bring about."""
+
+    cancel: bool = False
+    stop: bool = False
+    """Evaluate and export what is there."""
+    timed_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,10 +89,13 @@ class JobStore:
         *,
         idempotency_key: str | None = None,
         parts: Sequence[NewPart] = (),
+        timeout_s: float | None = None,
+        retry_of: str | None = None,
     ) -> tuple[Job, bool]:
         """A new job in `queued`, and True; or the one that the key belongs to, and False.
 
-        parts: jobs that are queued with it, and that it waits for.
+        parts: jobs that are queued with it, and that it waits for. timeout_s: how long it and each
+        of its parts may work. retry_of: the job that it repeats.
         Raises IdempotencyConflict when the key was used with another kind or config.
         """
         if idempotency_key is not None and (old := self.posted(idempotency_key, kind, config)):
@@ -101,10 +111,12 @@ class JobStore:
                     created_at=clock(session),
                     idempotency_key=idempotency_key,
                     body_sha256=body_sha256(kind, config),
+                    timeout_s=timeout_s,
+                    retry_of=retry_of,
                 )
                 session.add(job)
                 session.flush()
-                note_step(session, job, None, None, "posted")
+                note_step(session, job, None, None, f"repeats {retry_of}" if retry_of else "posted")
                 add_parts(session, job, parts)
             return job, True
         except IntegrityError:  # the same key came at the same moment
@@ -193,22 +205,52 @@ class JobStore:
             raise ArtifactNotFound(f"job {job_id} has no artifact {name!r}")
         return found
 
-    def cancel(self, job_id: str, reason: str = "cancelled by the user") -> Job:
+    def actions(self, job: Job) -> tuple[str, ...]:
+        """What a person can do with the job now."""
+        with self._database.reading() as session:
+            return actions.possible(session, job)
+
+    def require(self, job_id: str, action: str) -> Job:
+        """The job. Raises JobNotFound; ActionRefused when the action makes no sense now."""
+        with self._database.reading() as session:
+            return actions.require(session, job_id, action)
+
+    def cancel(self, job_id: str) -> Job:
         """A queued job is cancelled at once, a running one is asked to end; so are its parts.
 
         Raises JobNotFound; ActionRefused for a job that has ended.
         """
         with self._database.writing() as session:
-            job = session.get(Job, job_id, with_for_update=True)
-            if job is None:
-                raise JobNotFound(job_id)
-            if job.state in FINAL:
-                raise ActionRefused(job_id, "cancel", job.state, ACTIONS[job.state])
-            job.cancel_requested = True
-            if job.state == State.QUEUED:
-                step(session, job, State.CANCELLED, None, reason)
-            cancel_parts(session, job, reason)
-        return job
+            return actions.cancel(session, job_id)
+
+    def stop(self, job_id: str) -> Job:
+        """Ask a training to evaluate and export what it has; whatever becomes of its worker.
+
+        Raises JobNotFound; ActionRefused where nothing has been evaluated yet or it has ended.
+        """
+        with self._database.writing() as session:
+            return actions.stop(session, job_id)
+
+    def resume(self, job_id: str, resolved: Mapping[str, Any], reason: str) -> Job:
+        """Queue an ended job again, with those of its parts that did not succeed.
+
+        resolved: its configuration from now on. Raises JobNotFound, ActionRefused.
+        """
+        with self._database.writing() as session:
+            return actions.resume(session, job_id, resolved, reason)
+
+    def give_up_files(self, job_id: str, *, force: bool = False) -> list[str]:
+        """The first step of a deletion: nobody resumes the job or its parts; their ids.
+
+        Raises JobNotFound; ActionRefused before all of them have ended; JobInUse unless forced.
+        """
+        with self._database.writing() as session:
+            return actions.give_up_files(session, job_id, force=force)
+
+    def forget(self, job_ids: Sequence[str]) -> None:
+        """The last step of a deletion, after the files are gone."""
+        with self._database.writing() as session:
+            actions.forget(session, job_ids)
 
     # The bell ----------------------------------------------------------------------------------
 
@@ -245,6 +287,7 @@ class JobStore:
                     worker=worker,
                     lease_expires_at=now() + self._lease_s,
                     started_at=func.coalesce(Job.started_at, now()),
+                    deadline_at=func.coalesce(Job.deadline_at, now() + Job.timeout_s),
                 )
                 .returning(Job.attempt)
             )
@@ -258,12 +301,17 @@ class JobStore:
             note_step(session, job, State.QUEUED, worker, "claimed")
         return Claim(job_id, attempt, worker)
 
-    def renew(self, claim: Claim) -> bool:
-        """Hold the lease; True when the job's cancel is asked for. Raises LeaseLost."""
+    def renew(self, claim: Claim) -> Wishes:
+        """Hold the lease, and learn what is wanted of the job. Raises LeaseLost."""
         with self._database.writing() as session:
             job = self._owned(session, claim)
-            job.lease_expires_at = clock(session) + self._lease_s
-            return job.cancel_requested
+            at = clock(session)
+            job.lease_expires_at = at + self._lease_s
+            return Wishes(
+                cancel=job.cancel_requested,
+                stop=job.stop_requested,
+                timed_out=job.deadline_at is not None and at >= job.deadline_at,
+            )
 
     def record(self, claim: Claim, events: Sequence[Mapping[str, Any]]) -> None:
         """Store a run's events; those that are stored already change nothing. Raises LeaseLost.
@@ -325,16 +373,19 @@ class JobStore:
         with self._database.writing() as session:
             step(session, self._owned(session, claim), new, claim.worker, reason)
 
-    def succeed(self, claim: Claim, version: Version | None = None) -> None:
+    def succeed(
+        self, claim: Claim, version: Version | None = None, reason: str = "finished"
+    ) -> None:
         """End the job well and, in the same transaction, register what it made.
 
-        version: complete but for its number and time. Raises LeaseLost, TransitionRefused.
+        version: complete but for its number and time. reason: for its history.
+        Raises LeaseLost, TransitionRefused.
         """
         with self._database.writing() as session:
             job = self._owned(session, claim)
             if version is not None:
                 insert_version(session, version, clock(session))
-            step(session, job, State.SUCCEEDED, claim.worker, "finished")
+            step(session, job, State.SUCCEEDED, claim.worker, reason)
 
     def fail(self, claim: Claim, reason: str, message: str, log: Iterable[str] = ()) -> None:
         """End the job with what a person can act on. Raises LeaseLost, TransitionRefused.
@@ -359,31 +410,12 @@ class JobStore:
     def reap(self, reaper: str) -> list[tuple[str, State]]:
         """Take the jobs whose lease ran out from their workers; ids and their new states.
 
-        They are queued again; one that lost its worker `lost_limit` times fails, and one whose
-        cancel was asked for is cancelled. Any number of reapers may run at once.
+        They are queued again; one that lost its worker `lost_limit` times or whose time is over
+        fails, and one whose cancel was asked for is cancelled. Any number of reapers may run at
+        once.
         """
         with self._database.writing() as session:
-            query = (
-                select(Job)
-                .where(Job.state.in_(ACTIVE), Job.lease_expires_at < now())
-                .order_by(Job.id)
-                .with_for_update(skip_locked=True)
-            )
-            reaped = []
-            for job in session.scalars(query):
-                reason = f"host lost: worker {job.worker} did not renew its lease"
-                job.lost += 1
-                if job.cancel_requested:
-                    new = State.CANCELLED
-                elif job.lost >= self._lost_limit:
-                    new = State.FAILED
-                    message = f"its worker was lost {job.lost} times; the last was {job.worker}"
-                    job.error = {"reason": "host lost", "message": message, "log": []}
-                else:
-                    new = State.QUEUED
-                step(session, job, new, reaper, reason)
-                reaped.append((job.id, new))
-            return reaped
+            return reap(session, reaper, self._lost_limit)
 
     def _owned(self, session: Session, claim: Claim) -> Job:
         """The claim's job, locked until the transaction ends. Raises LeaseLost."""

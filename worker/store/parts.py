@@ -51,6 +51,7 @@ def add_parts(session: Session, parent: Job, parts: Sequence[NewPart]) -> list[J
             resolved=dict(part.resolved),
             created_at=parent.created_at,
             body_sha256=body_sha256(part.kind, part.config),
+            timeout_s=parent.timeout_s,
         )
         for id_, part in zip(ids, parts, strict=True)
     ]

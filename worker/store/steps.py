@@ -22,6 +22,7 @@ def step(session: Session, job: Job, new: State, worker: str | None, reason: str
         job.lease_expires_at = None
     if new == State.QUEUED:
         job.announced_at = None
+        job.ended_at = None
     if new in FINAL:
         job.ended_at = clock(session)
     note_step(session, job, old, worker, reason)

@@ -43,9 +43,10 @@ FOLLOWS: Final[Mapping[State, frozenset[State]]] = {
     State.STARTING: frozenset({State.RUNNING}) | _ENDS,
     State.RUNNING: frozenset({State.EVALUATING}) | _ENDS,
     State.EVALUATING: frozenset({State.SUCCEEDED}) | _ENDS,
-    State.SUCCEEDED: frozenset(),
-    State.FAILED: frozenset(),
-    State.CANCELLED: frozenset(),
+    # an ended job is resumed
+    State.SUCCEEDED: frozenset({State.QUEUED}),
+    State.FAILED: frozenset({State.QUEUED}),
+    State.CANCELLED: frozenset({State.QUEUED}),
 }
 """The one table of what may follow what; the store refuses everything else."""
 
@@ -54,10 +55,21 @@ ACTIVE: Final = (State.STARTING, State.RUNNING, State.EVALUATING)
 
 FINAL: Final = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
+_AFTER: Final = ("resume", "retry", "delete")
+
 ACTIONS: Final[Mapping[State, tuple[str, ...]]] = {
-    state: ("cancel",) if state not in FINAL else () for state in State
+    State.QUEUED: ("cancel", "stop"),
+    State.STARTING: ("cancel", "stop"),
+    State.RUNNING: ("cancel", "stop"),
+    State.EVALUATING: ("cancel",),
+    State.SUCCEEDED: _AFTER,
+    State.FAILED: _AFTER,
+    State.CANCELLED: _AFTER,
 }
-"""What a person can do with a job in each state."""
+"""What a person can do with a job in each state.
+
+What else it takes is in `worker.store.actions`.
+"""
 
 
 class Table(DeclarativeBase):
@@ -112,6 +124,18 @@ class Job(Table):
     announced_at: Mapped[float | None]
     """When the broker was last told, None if it has to be."""
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    stop_requested: Mapped[bool] = mapped_column(default=False)
+    """Whether it should evaluate and export what it has, and end well."""
+    timeout_s: Mapped[float | None]
+    """How long it may work before it is ended, attempts together; None for as long as it takes."""
+    deadline_at: Mapped[float | None]
+    """When that is over; set by its first claim since it was posted or resumed."""
+    retry_of: Mapped[str | None] = mapped_column(String(36))
+    """The job that it does again; that one may be deleted meanwhile."""
+    checkpoint: Mapped[dict[str, Any] | None]
+    """What another host goes on from; see `worker.checkpoints`."""
+    pruned_at: Mapped[float | None]
+    """When its files were given up: nothing of it can be resumed."""
     progress: Mapped[dict[str, Any] | None]
     """The latest `progress` event's fields."""
     result: Mapped[dict[str, Any] | None]
@@ -185,7 +209,10 @@ class Version(Table):
 
     __tablename__ = "versions"
     __table_args__ = (
-        UniqueConstraint("model", "job_id", "branch", "variant", name="one_version_a_branch"),
+        # A job that was resumed after its end leaves another file of the same branch.
+        UniqueConstraint(
+            "model", "job_id", "branch", "variant", "sha256", name="one_version_a_file"
+        ),
     )
 
     model: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)

@@ -8,7 +8,7 @@ from worker.store.tables import Model, Version
 
 
 def insert_version(session: Session, version: Version, at: float) -> Version:
-    """Store a version under its model's next number; its branch of its job, if that is there.
+    """Store a version under its model's next number; the same file of its job, if that is there.
 
     version: complete but for `version` and `created_at`. `at`: the time to note.
     """
@@ -27,6 +27,7 @@ def insert_version(session: Session, version: Version, at: float) -> Version:
             Version.job_id == version.job_id,
             Version.branch == version.branch,
             Version.variant == version.variant,
+            Version.sha256 == version.sha256,
         )
         made = session.scalar(select(Version).where(*same))
         if made is not None:

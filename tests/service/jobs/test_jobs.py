@@ -158,7 +158,7 @@ def test_a_failed_job_says_what_a_person_can_do(client: TestClient, stores: Stor
         "message": "try batch_size 16",
         "log": ["line 1"],
     }
-    assert job["actions"] == []
+    assert job["actions"] == ["resume", "retry", "delete"]
 
 
 def test_files_are_listed_and_fetched(client: TestClient, stores: Stores, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_cancelling(client: TestClient, stores: Stores) -> None:
     assert client.post(f"/jobs/{queued}/cancel").json()["state"] == "cancelled"
     asked = client.post(f"/jobs/{running}/cancel").json()
     assert (asked["state"], asked["cancel_requested"]) == ("starting", True)
-    assert stores.jobs.renew(claim)
+    assert stores.jobs.renew(claim).cancel
     again = client.post(f"/jobs/{queued}/cancel")
     assert again.status_code == 409
     assert "it is cancelled" in again.json()["detail"]

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from worker.errors import ActionRefused, ClaimRefused, JobNotFound, LeaseLost
-from worker.store import Claim, Database, Job, JobStore, State
+from worker.store import Claim, Database, Job, JobStore, State, Wishes
 
 LEASE_S = 30.0
 LOST_LIMIT = 3
@@ -116,7 +116,7 @@ def test_a_worker_that_woke_late_is_refused(jobs: JobStore, database: Database, 
         write(jobs, late)
 
     assert jobs.get(job_id).state == State.STARTING
-    assert jobs.renew(now) is False
+    assert jobs.renew(now) == Wishes()
     assert jobs.artifacts(job_id) == []
 
 
@@ -199,7 +199,7 @@ def test_a_running_job_is_cancelled_by_its_worker(jobs: JobStore) -> None:
     assert jobs.cancel(job_id).state == State.STARTING
     assert jobs.cancel(job_id).cancel_requested
 
-    assert jobs.renew(claim) is True
+    assert jobs.renew(claim) == Wishes(cancel=True)
     jobs.move(claim, State.CANCELLED, "cancelled by the user")
     assert jobs.get(job_id).state == State.CANCELLED
 
@@ -212,9 +212,10 @@ def test_an_ended_job_cannot_be_cancelled(jobs: JobStore) -> None:
     with pytest.raises(ActionRefused) as refusal:
         jobs.cancel(job_id)
 
-    assert (refusal.value.state, refusal.value.possible) == (State.CANCELLED, ())
+    assert refusal.value.state == State.CANCELLED
+    assert refusal.value.possible == ("resume", "retry", "delete")
     assert str(refusal.value) == (
-        f"cannot cancel job {job_id}: it is cancelled; possible actions: none"
+        f"cannot cancel job {job_id}: it is cancelled; possible actions: resume, retry, delete"
     )
 
 

@@ -121,7 +121,7 @@ def test_cancelling_a_parent_cancels_its_parts(jobs: JobStore) -> None:
 
     states = [part.state for part in jobs.parts(job_id)]
     assert states == [State.SUCCEEDED, State.STARTING, State.CANCELLED]
-    assert jobs.renew(running)  # True: its cancel is asked for
+    assert jobs.renew(running).cancel
     jobs.release(running, "asked to end")
     assert jobs.get(parts[1]).state == State.CANCELLED
     assert jobs.unannounced() == []
