@@ -24,6 +24,7 @@ from service.cli import (
     data,
     evaluate,
     export,
+    jobs,
     keys,
     predict,
     serve,
@@ -31,6 +32,7 @@ from service.cli import (
     verify,
     worker,
 )
+from service.cli.jobs.errors import ServerAway
 from service.home import LaunchRefused
 from worker.errors import ArtifactUnusable, BrokerUnusable, NotInstalled, StoreUnusable
 
@@ -42,6 +44,7 @@ _FAILURES: Final = (
     LaunchRefused,
     ModelUnusable,
     NotInstalled,
+    ServerAway,
     StoreUnusable,
     TrainingDiverged,
     DiskFull,
@@ -68,6 +71,7 @@ app.command()(calibrate.calibrate)
 app.command()(choose.choose)
 app.command()(verify.verify)
 app.add_typer(data.app, name="data")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 app.command()(worker.worker)
 

@@ -63,12 +63,12 @@ class RunDisplay:
                     self._task,
                     completed=event["step"],
                     epoch=event["epoch"],
-                    loss=_losses(event["loss"]),
-                    speed=_number(event["images_per_s"]),
+                    loss=losses(event["loss"]),
+                    speed=number(event["images_per_s"]),
                     left=duration(event["seconds_left"]),
                 )
             case "epoch":
-                self._say(_epoch_line(event))
+                self._say(epoch_line(event))
             case "evaluating":
                 self._say("evaluating and exporting")
             case "artifact" | "picture":
@@ -80,9 +80,9 @@ class RunDisplay:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _epoch_line(event: Mapping[str, Any]) -> str:
+def epoch_line(event: Mapping[str, Any]) -> str:
     """`epoch 3: loss 1.23 (…); pck@0.2 branch0 41.2, branch1 40.8, ensemble 42.0`."""
-    line = f"epoch {event['epoch']}: loss {_losses(event['loss'])}"
+    line = f"epoch {event['epoch']}: loss {losses(event['loss'])}"
     scores = {**event.get("branches", {}), "ensemble": event.get("ensemble") or {}}
     metric = next((name for values in scores.values() for name in values), None)
     if metric is None:
@@ -93,13 +93,14 @@ def _epoch_line(event: Mapping[str, Any]) -> str:
     return f"{line}; {metric} {shown}"
 
 
-def _losses(loss: Mapping[str, float | None]) -> str:
-    parts = ", ".join(f"{name} {_number(v)}" for name, v in loss.items() if name != "total")
-    total = _number(loss.get("total"))
+def losses(loss: Mapping[str, float | None]) -> str:
+    parts = ", ".join(f"{name} {number(v)}" for name, v in loss.items() if name != "total")
+    total = number(loss.get("total"))
     return f"{total} ({parts})" if parts else total
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Three digits; `…` for what is not known yet."""
     return "…" if value is None else f"{value:.3g}"
 
 

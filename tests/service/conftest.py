@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
 
 from model.predictor import METADATA_KEY, Card
 from model.skeletons import MPII16
 from service.app import create_app
+from service.launcher import _listen
 from service.settings import ServiceSettings
 from worker.stores import Stores, open_stores
 
@@ -131,6 +133,21 @@ def client(with_student: ServiceSettings) -> Iterator[TestClient]:
     """The application, started and ready; an exception that escapes it fails the test."""
     with running(with_student) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def url(settings: ServiceSettings) -> Iterator[str]:
+    """Where a started application of this process listens: what memory alone cannot show."""
+    with _listen("127.0.0.1", 0) as listener:
+        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="session")
