@@ -2,17 +2,21 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
 import pytest
 
+from model.config import SourceConfig
 from model.data.packing import exact_crops
 from model.data.synthetic import draw_people
 from model.errors import ModelUnusable
+from model.evidence import Exam, sat
 from model.precisions import Fewer
-from model.predictor import Predictor
+from model.predictor import BUNDLED, Predictor
 from model.quantise import quantised
+from model.variants import exam_of
 
 
 @pytest.mark.parametrize(("precision", "near_px"), [("fp16", 0.5), ("int8", 4.0)])
@@ -54,3 +58,32 @@ def test_another_s_file_is_refused(finished_run, tmp_path: Path) -> None:
 
     with pytest.raises(ModelUnusable, match="has no student in it"):
         quantised(tmp_path / "theirs.onnx", "fp16", None, tmp_path / "fewer.onnx")
+
+
+@pytest.mark.data
+def test_the_bundled_student_keeps_its_accuracy_on_real_people(tmp_path: Path) -> None:
+    """Ranges from training people; docs/precisions.md has the figures of the whole sets."""
+    folder = Path(__file__).parents[3] / "shared" / "data" / "lsp"
+    if not folder.is_dir() or not BUNDLED.is_file():
+        pytest.skip("needs the photographs of ../shared/data and the student that ships")
+    ranges, judges = (
+        exam_of(SourceConfig(format="lsp", path=folder, split=split, people=people), BUNDLED)
+        for split, people in (("train", 32), ("valid", 100))
+    )
+    assert ranges is not None
+    assert judges is not None
+    found = {}
+    for precision in get_args(Fewer):
+        file = tmp_path / f"{precision}.onnx"
+        quantised(BUNDLED, precision, ranges.crops, file)
+        found[precision] = pck_of(file, judges)
+    full = pck_of(BUNDLED, judges)
+
+    assert full > 60
+    assert found["fp16"] == pytest.approx(full, abs=0.5)
+    assert found["int8"] == pytest.approx(full, abs=2.5)
+
+
+def pck_of(file: Path, exam: Exam) -> float:
+    accuracy = sat(Predictor(file), exam, flip_test=False).accuracy(chosen_on=False)
+    return accuracy.metrics["pck@0.2"].value

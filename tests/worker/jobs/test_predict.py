@@ -161,6 +161,24 @@ def test_a_zip_is_answered_by_a_coco_file_in_it(
     assert len(coco.getAnnIds(7)) == 1
     broken = left(job_stores, job, "report.json")["broken"]
     assert [b["file"] for b in broken] == ["gone.png", "../../../okdhp.db"]
+    assert {b["reason"].partition(",")[0] for b in broken} == {"there is no such photograph"}
+
+
+def test_a_name_that_leads_out_of_the_folder_is_not_followed(
+    work: Callable[..., Work], folder: Path
+) -> None:
+    """Even to a picture: what is answered was found in the folder."""
+    outside = folder.parent / "outside.png"
+    outside.write_bytes((folder / "a.png").read_bytes())
+    coco = {"images": [{"id": 1, "file_name": "../outside.png"}], "annotations": []}
+    (folder / "sly.json").write_text(json.dumps(coco))
+    sly = work(lambda: False, boxes="sly.json")
+
+    assert Predict().run(sly)
+
+    assert json.loads((sly.run_dir / "report.json").read_text())["answered"] == 0
+    (folder / "sly.json").unlink()
+    outside.unlink()
 
 
 def test_a_data_set_s_people_are_answered_in_their_boxes(
