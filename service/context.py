@@ -40,7 +40,10 @@ class Context:
     """Why no worker runs beside this server; None where one does or others may."""
 
 
-def context(request: Request) -> Context:
-    """The application's parts, as a dependency of a route."""
+async def context(request: Request) -> Context:
+    """The application's parts, as a dependency of a route.
+
+    FastAPI would call a plain function in a thread, which costs every request a wait for one.
+    """
     found: Context = request.app.state.context
     return found

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import ctypes
 import errno
+import gc
 import importlib.util
 import ipaddress
 import logging
@@ -192,6 +193,9 @@ class _Launcher:
         """Says where we listen, and what answers once it is loaded."""
         while not self._server.started:
             await asyncio.sleep(0.02)
+        # What was made until now stays: no collection has to look at it again while requests wait.
+        gc.collect()
+        gc.freeze()
         host, port = self._listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         self._say(f"okdhp {version('okdhp')} listens on http://{shown}:{port} (API: /docs)")

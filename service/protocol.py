@@ -25,11 +25,13 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     head_s = 10.0
-    """Within so long a head must have come, from its connection or from its first byte on."""
+    """Within so long a head must have come, from its connection or from its first byte on, and the
+    next one after a request that was answered before its body had come."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head_bytes: int | None = 0  # None once a head is complete
+        self._whole = False  # the message that was begun last
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -50,11 +52,21 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._whole = False
         self._expect_head()
 
     def on_headers_complete(self) -> None:
         self._head_came()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._whole = True
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._whole:  # uvicorn drops the rest, and would wait for it and the next for ever
+            self._hurry()
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for bytes that are no HTTP."""
@@ -63,6 +75,11 @@ class Protocol(HttpToolsProtocol):
     def _expect_head(self) -> None:
         self._head_came()
         self._head_bytes = 0
+        self._hurry()
+
+    def _hurry(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
         self._patience = self.loop.call_later(self.head_s, self.transport.close)
 
     def _head_came(self) -> None:

@@ -23,15 +23,13 @@ class ServiceSettings(WorkerSettings):
     provider: Literal["cpu", "cuda", "tensorrt"] = Field(
         "cpu", description="the runtime that must answer; /readyz fails on any other"
     )
-    session_threads: int | None = Field(
-        None,
-        ge=1,
-        description="threads of one inference; by default the cores that this process may use",
+    session_threads: int = Field(
+        1, ge=1, description="threads of one inference; as many run at once as cores allow"
     )
     predict_threads: int = Field(
-        default_factory=lambda: max(2, cores()),
+        default_factory=lambda: cores() + 1,  # one may wait for the interpreter's lock
         ge=1,
-        description="photographs that are decoded and cut at once",
+        description="photographs in work at once, from their bytes to their crops or joints",
     )
     max_in_flight: int = Field(
         64, ge=1, description="requests for poses in work or waiting; more are answered 429"

@@ -34,15 +34,16 @@ class Admission:
         return self.inside / self._most
 
     async def refuse_if_full(self, request: Request) -> None:
-        """Before anything of a request is parsed. Raises QueueFull.
+        """Before anything of a request is read: its connection drops what comes. Raises QueueFull.
 
-        Its body is read all the same: one that nobody reads ends the connection.
+        Where it would be closed instead, the client might lose the answer, and his body is read.
         """
         if self.inside < self._most:
             return
         refusal = self._refusal()
-        async for _ in request.stream():
-            pass
+        if not _stays_open(request):
+            async for _ in request.stream():
+                pass
         raise refusal  # even if there is room by now: the body is gone
 
     @asynccontextmanager
@@ -63,6 +64,16 @@ class Admission:
 
     def _refusal(self) -> QueueFull:
         return QueueFull(f"{self.inside} requests are in work or wait; at most {self._most} may")
+
+
+def _stays_open(request: Request) -> bool:
+    """Whether the connection takes another request after this one is answered unread.
+
+    Who waits for "100 Continue" may or may not send his body then, so that none could follow it.
+    """
+    said = request.headers.get("connection", "").lower()
+    version: str = request.scope["http_version"]
+    return version == "1.1" and said != "close" and "expect" not in request.headers
 
 
 def timeout_of(request: Request, default_s: float | None) -> float | None:

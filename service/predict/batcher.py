@@ -1,13 +1,14 @@
 """One model's inferences, a batch at a time: the crops of all who wait share it.
 
-A thread of its own takes as many queued crops as fit, runs them, and hands each request its rows.
-While a batch runs the next one gathers, so a busy server makes large batches and a calm one waits
-for nobody.
+A batcher has no threads of its own. Whoever has submitted crops lends it the thread: that one takes
+as many waiting crops as fit, runs them, hands each request its rows, and goes on until nobody
+waits. While as many inferences run as may at once, the next batch gathers; so a busy server makes
+large batches, a calm one waits for nobody, and where a core runs an inference by itself, a
+photograph stays in one thread from its bytes to its joints.
 """
 
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -35,7 +36,7 @@ class Inferred:
 
 
 class _Request:
-    """Crops of one caller, taken in one batch or in several."""
+    """Crops of one caller, taken in one batch or in several. Its batcher's lock guards it."""
 
     def __init__(self, crops: NDArray[np.uint8], flip_test: bool, joints: int) -> None:
         self.crops, self.flip_test = crops, flip_test
@@ -43,7 +44,7 @@ class _Request:
         self.since = time.perf_counter()
         self._begun = self.since
         self._keypoints = np.empty((len(crops), joints, 3), np.float32)
-        self._taken = self._done = 0
+        self._taken = self._missing = 0
 
     @property
     def left(self) -> int:
@@ -55,31 +56,40 @@ class _Request:
         if self._taken:
             return True
         self._begun = time.perf_counter()
+        self._missing = len(self.crops)
         return self.answer.set_running_or_notify_cancel()
 
-    def take(self, most: int) -> NDArray[np.uint8]:
+    def take(self, most: int) -> slice:
         """The next crops, at most so many."""
         first = self._taken
         self._taken = min(len(self.crops), first + most)
-        return self.crops[first : self._taken]
+        return slice(first, self._taken)
 
-    def give(self, keypoints: NDArray[np.float32]) -> None:
-        """The answers of the crops that were taken first; the last of them answers the request."""
-        until = self._done + len(keypoints)
-        self._keypoints[self._done : until] = keypoints
-        self._done = until
-        if until == len(self.crops):
-            now = time.perf_counter()
-            inferred = Inferred(self._keypoints, self._begun - self.since, now - self._begun)
-            self.answer.set_result(inferred)
+    def fill(self, crops: slice, keypoints: NDArray[np.float32]) -> bool:
+        """Keep the answers of those crops; True with the last."""
+        self._keypoints[crops] = keypoints
+        self._missing -= len(keypoints)
+        return self._missing == 0
+
+    def fail(self) -> bool:
+        """Take no more of it; True for the first of its batches that failed."""
+        self._taken = len(self.crops)
+        first, self._missing = self._missing >= 0, -1
+        return first
+
+    def give(self) -> None:
+        """Answer it."""
+        now = time.perf_counter()
+        waited_s, ran_s = self._begun - self.since, now - self._begun
+        self.answer.set_result(Inferred(self._keypoints, waited_s, ran_s))
+
+
+_Batch = list[tuple[_Request, slice]]
+"""Whose crops are in an inference, and which of them."""
 
 
 class Batcher:
-    """Runs a predictor for many callers. Safe to call from any thread.
-
-    Its thread ends with the batcher itself: when whoever serves it, and the last request that
-    holds it, have let go.
-    """
+    """Runs a predictor for many callers. Safe to call from any thread."""
 
     def __init__(
         self,
@@ -87,108 +97,111 @@ class Batcher:
         *,
         most: int = BATCH,
         delay_s: float = 0.0,
+        at_once: int = 1,
         ran: Ran | None = None,
     ) -> None:
-        """most: crops in one batch. delay_s: how long a batch that is not full waits for more."""
-        self._joints = len(predictor.card.skeleton)
-        self._line = _Line(predictor, most, delay_s, ran)
-        # The thread holds the line, never the batcher, so that this is seen to be let go.
-        thread = threading.Thread(target=self._line.work, name="inference", daemon=True)
-        thread.start()
-        weakref.finalize(self, self._line.close)
+        """most: crops in one batch. delay_s: how long a batch that is not full waits for more.
 
-    def submit(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> "Future[Inferred]":
-        """crops uint8 `[n, H, W, 3]`, n at least 1.
-
-        Nothing is computed for a future that is cancelled while its crops still wait.
+        at_once: how many batches may run at the same time.
         """
-        request = _Request(crops, flip_test, self._joints)
-        self._line.add(request)
-        return request.answer
-
-
-class _Line:
-    """The requests that wait, and the thread that serves them."""
-
-    def __init__(self, predictor: Predictor, most: int, delay_s: float, ran: Ran | None) -> None:
         self._predictor = predictor
         self._most, self._delay_s, self._ran = most, delay_s, ran
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
-        self._closing = False
         # Filled anew for every batch: no memory is asked for while requests are answered.
-        self._crops = np.empty((most, *predictor.card.size, 3), np.uint8)
-        self._flips = np.empty(most, bool)
+        self._idle = [_Rows(most, predictor.card.size) for _ in range(at_once)]
 
-    def add(self, request: _Request) -> None:
+    def submit(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> "Future[Inferred]":
+        """Let crops wait for their inference: uint8 `[n, H, W, 3]`, n at least 1.
+
+        `work` must follow, in a thread that has the time. Nothing is computed for a future that is
+        cancelled while its crops still wait.
+        """
+        request = _Request(crops, flip_test, len(self._predictor.card.skeleton))
         with self._changed:
             self._queue.append(request)
             self._changed.notify()
-
-    def close(self) -> None:
-        """Lets the thread end, once all that waits is answered."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
+        return request.answer
 
     def work(self) -> None:
-        """The thread."""
-        while batch := self._next():
-            total = sum(n for _, n in batch)
-            began = time.perf_counter()
-            try:
-                keypoints = self._predictor.infer(
-                    self._crops[:total], flip_test=self._flips[:total]
-                )
-            except Exception as error:  # the runtime's own kinds share no base class
-                self._drop(batch, error)
-                continue
-            if self._ran is not None:
-                self._ran(total, time.perf_counter() - began)
-            first = 0
-            for request, n in batch:
-                request.give(keypoints[first : first + n])
-                first += n
-
-    def _next(self) -> list[tuple[_Request, int]]:
-        """Whose crops lie in the next batch, and how many of each; empty when it is closed."""
+        """Infer until nothing waits; returns at once where enough threads do so already."""
         with self._changed:
-            while True:
-                while not self._queue and not self._closing:
-                    self._changed.wait()
-                if not self._queue:
-                    return []
+            if not self._idle:
+                return  # one of those that work looks again before it ends
+            rows = self._idle.pop()
+        while batch := self._next(rows):
+            self._infer(batch, rows)
+
+    def _infer(self, batch: _Batch, rows: "_Rows") -> None:
+        total = sum(_count(crops) for _, crops in batch)
+        began = time.perf_counter()
+        try:
+            keypoints = self._predictor.infer(rows.crops[:total], flip_test=rows.flips[:total])
+        except Exception as error:  # the runtime's own kinds share no base class
+            self._fail(batch, error)
+            return
+        if self._ran is not None:
+            self._ran(total, time.perf_counter() - began)
+        whole, first = [], 0
+        with self._changed:
+            for request, crops in batch:
+                until = first + _count(crops)
+                if request.fill(crops, keypoints[first:until]):
+                    whole.append(request)
+                first = until
+        for request in whole:
+            request.give()
+
+    def _fail(self, batch: _Batch, error: Exception) -> None:
+        with self._changed:
+            failed = [request for request, _ in batch if request.fail()]
+            if self._queue and not self._queue[0].left:  # the rest of it is not worth taking
+                self._queue.popleft()
+        for request in failed:
+            request.answer.set_exception(error)
+
+    def _next(self, rows: "_Rows") -> _Batch:
+        """What now lies in the rows; empty when nobody waits, and the rows are idle again."""
+        with self._changed:
+            while self._queue:
                 self._gather()
-                if batch := self._fill():
+                if batch := self._fill(rows):
                     return batch
+            self._idle.append(rows)
+            return []
 
     def _gather(self) -> None:
         """Waits for more, until the batch is full or its first crop has waited long enough."""
-        until = self._queue[0].since + self._delay_s
-        while sum(request.left for request in self._queue) < self._most and not self._closing:
-            left = until - time.perf_counter()
+        while self._queue and sum(request.left for request in self._queue) < self._most:
+            left = self._queue[0].since + self._delay_s - time.perf_counter()
             if left <= 0:
                 return
             self._changed.wait(left)
 
-    def _fill(self) -> list[tuple[_Request, int]]:
-        batch: list[tuple[_Request, int]] = []
+    def _fill(self, rows: "_Rows") -> _Batch:
+        batch: _Batch = []
         total = 0
         while self._queue and total < self._most:
             request = self._queue[0]
             if request.begins():
                 crops = request.take(self._most - total)
-                rows = slice(total, total + len(crops))
-                self._crops[rows], self._flips[rows] = crops, request.flip_test
-                total = rows.stop
-                batch.append((request, len(crops)))
+                place = slice(total, total + _count(crops))
+                rows.crops[place], rows.flips[place] = request.crops[crops], request.flip_test
+                total = place.stop
+                batch.append((request, crops))
             if not request.left or request.answer.cancelled():
                 self._queue.popleft()
         return batch
 
-    def _drop(self, batch: list[tuple[_Request, int]], error: Exception) -> None:
-        with self._changed:
-            if self._queue and self._queue[0] is batch[-1][0]:  # the rest of it is not worth taking
-                self._queue.popleft()
-        for request, _ in batch:
-            request.answer.set_exception(error)
+
+def _count(crops: slice) -> int:
+    count: int = crops.stop - crops.start
+    return count
+
+
+class _Rows:
+    """What one inference reads: crops uint8 `[most, H, W, 3]`, and which of them are mirrored."""
+
+    def __init__(self, most: int, size: tuple[int, int]) -> None:
+        self.crops = np.empty((most, *size, 3), np.uint8)
+        self.flips = np.empty(most, bool)

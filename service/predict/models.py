@@ -49,17 +49,19 @@ class ServedModels:
         registry: Registry,
         *,
         provider: str,
-        threads: int | None,
+        threads: int,
         keep: int,
         batch: int = BATCH,
         batch_delay_s: float = 0.0,
         ran: Ran | None = None,
     ) -> None:
-        """threads: of an inference; None: the cores that this process may use. keep: how many
-        students stay loaded beside the one in production. batch, batch_delay_s: of `Batcher`.
+        """threads: of an inference on the CPU; as many run at once as there are cores for. keep:
+        how many students stay loaded beside the one in production. batch, batch_delay_s: of
+        `Batcher`.
         """
         self._registry = registry
-        self._provider, self._threads, self._keep = provider, threads or cores(), keep
+        self._provider, self._threads, self._keep = provider, threads, keep
+        self._at_once = max(1, cores() // threads) if provider == "cpu" else 1
         self._batch, self._batch_delay_s, self._ran = batch, batch_delay_s, ran
         self._production: Served | None = None
         self._failure = LOADING
@@ -124,7 +126,13 @@ class ServedModels:
                 # The file's own name in the store says nothing to whoever asked for the model.
                 raise ModelUnusable(f"model {name}:{version} cannot run here: {error}") from error
             ran = partial(self._ran, name, version, predictor) if self._ran else None
-            batcher = Batcher(predictor, most=self._batch, delay_s=self._batch_delay_s, ran=ran)
+            batcher = Batcher(
+                predictor,
+                most=self._batch,
+                delay_s=self._batch_delay_s,
+                at_once=self._at_once,
+                ran=ran,
+            )
             served = Served(name, version, predictor, batcher)
             with self._changing:
                 self._keep_loaded(served)

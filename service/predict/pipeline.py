@@ -5,9 +5,10 @@ has gone, or because his time is over.
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from model.geometry import Box
 from model.predictor import Pose, as_pose
 from service.metrics.metrics import Spent
+from service.predict.batcher import Inferred
 from service.predict.models import Served
 from service.predict.prepare import Prepared, prepare
 
@@ -75,39 +77,77 @@ async def find_poses(
 
 
 async def _find(data: bytes, boxes: Sequence[Box] | None, wish: Wish, threads: Executor) -> Found:
-    prepared = await asyncio.get_running_loop().run_in_executor(
-        threads, _prepare, data, boxes, wish
-    )
-    if not prepared.crops:  # a valid answer of somebody's detector: there is nobody to look at
-        return Found(prepared, [], 0.0, 0.0, time.perf_counter())
-    answers = await asyncio.gather(
-        *(
-            asyncio.wrap_future(served.batcher.submit(prepared.pixels, flip_test=wish.flip_test))
-            for served in wish.by
+    look = _Look(data, boxes, wish)
+    threads.submit(look.run).add_done_callback(look.ended)
+    return await asyncio.wrap_future(look.found)
+
+
+class _Look:
+    """One photograph's way. The loop hears of it once, when its people are found."""
+
+    def __init__(self, data: bytes, boxes: Sequence[Box] | None, wish: Wish) -> None:
+        self._data, self._boxes, self._wish = data, boxes, wish
+        self._asked = time.perf_counter()
+        self.found: Future[Found] = Future()
+        """Cancelled when nobody waits for it any more."""
+
+    def run(self) -> None:
+        """The part of a thread, which afterwards may infer for others too."""
+        waited_s = time.perf_counter() - self._asked
+        if self.found.cancelled():
+            return
+        wish = self._wish
+        prepared = prepare(
+            self._data,
+            self._boxes,
+            wish.by[0].predictor,
+            max_pixels=wish.max_pixels,
+            keep_image=wish.keep_image,
         )
-    )
-    ended = time.perf_counter()
-    keypoints = _together([answer.keypoints for answer in answers])
-    return Found(
-        prepared,
-        [
+        if not prepared.crops:  # a valid answer of somebody's detector: there is nobody to look at
+            self._conclude(prepared, [], waited_s)
+            return
+        answers = [
+            served.batcher.submit(prepared.pixels, flip_test=wish.flip_test) for served in wish.by
+        ]
+        came = itertools.count(1)  # atomic: each answer may come in another thread
+
+        def one_more(_: "Future[Inferred]") -> None:
+            if next(came) == len(answers):
+                self._conclude(prepared, answers, waited_s)
+
+        for answer in answers:
+            answer.add_done_callback(one_more)
+        self.found.add_done_callback(lambda _: [answer.cancel() for answer in answers])
+        for served in wish.by:
+            served.batcher.work()
+
+    def ended(self, run: "Future[None]") -> None:
+        """After `run`: who waits hears of its end, however that came."""
+        if run.cancelled():  # the server goes down
+            self.found.cancel()
+        elif (error := run.exception()) is not None and not self.found.done():
+            self.found.set_exception(error)
+
+    def _conclude(
+        self, prepared: Prepared, answers: Sequence["Future[Inferred]"], waited_s: float
+    ) -> None:
+        ended = time.perf_counter()
+        if not self.found.set_running_or_notify_cancel():
+            return
+        try:
+            inferred = [answer.result() for answer in answers]
+        except Exception as error:  # the runtime's own kinds share no base class
+            self.found.set_exception(error)
+            return
+        keypoints = _together([one.keypoints for one in inferred]) if inferred else ()
+        poses = [
             as_pose(box, crop, joints)
             for box, crop, joints in zip(prepared.boxes, prepared.crops, keypoints, strict=True)
-        ],
-        waited_s=max(answer.waited_s for answer in answers),
-        inferred_s=max(answer.ran_s for answer in answers),
-        ended=ended,
-    )
-
-
-def _prepare(data: bytes, boxes: Sequence[Box] | None, wish: Wish) -> Prepared:
-    return prepare(
-        data,
-        boxes,
-        wish.by[0].predictor,
-        max_pixels=wish.max_pixels,
-        keep_image=wish.keep_image,
-    )
+        ]
+        waited_s += max((one.waited_s for one in inferred), default=0.0)
+        inferred_s = max((one.ran_s for one in inferred), default=0.0)
+        self.found.set_result(Found(prepared, poses, waited_s, inferred_s, ended))
 
 
 def _together(answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -176,9 +176,9 @@ async def _answer(
     tensors = await asyncio.get_running_loop().run_in_executor(
         parts.photographs, lambda: read_infer(body, json_length, size, most=most)
     )
-    inferred = await asyncio.wrap_future(
-        served.batcher.submit(tensors.crops, flip_test=tensors.flip_test)
-    )
+    answer = served.batcher.submit(tensors.crops, flip_test=tensors.flip_test)
+    parts.photographs.submit(served.batcher.work)
+    inferred = await asyncio.wrap_future(answer)
     spent, ended = Spent(None, None, inferred.waited_s, inferred.ran_s), time.perf_counter()
     parts.metrics.answered([served], [spent], ended - began)
     parts.tracing.stages(spent, ended)

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import create_app
+from service.predict.admission import Admission
 from service.protocol import HEAD_BYTES, Protocol
 from service.settings import ServiceSettings
 
@@ -19,9 +21,23 @@ class Hasty(Protocol):
 
 
 @pytest.fixture(scope="module")
-def address(settings: ServiceSettings) -> Iterator[tuple[str, int]]:
+def app(settings: ServiceSettings) -> FastAPI:
+    return create_app(settings)
+
+
+@pytest.fixture
+def full(app: FastAPI, address: tuple[str, int]) -> Iterator[Admission]:
+    """A server all of whose places are taken."""
+    admission: Admission = app.state.context.admission
+    admission.inside += app.state.context.settings.max_in_flight
+    yield admission
+    admission.inside -= app.state.context.settings.max_in_flight
+
+
+@pytest.fixture(scope="module")
+def address(app: FastAPI) -> Iterator[tuple[str, int]]:
     """Of a real server, impatient so that the test is not slow."""
-    config = uvicorn.Config(create_app(settings), port=0, http=Hasty, log_level="critical")
+    config = uvicorn.Config(app, port=0, http=Hasty, log_level="critical")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -104,3 +120,30 @@ def test_a_head_that_does_not_come_ends_the_connection(
 
     assert time.monotonic() - began < 5
     assert answer.count(b"HTTP/1.1 ") == sum(b"\r\n\r\n" in part for part in parts)
+
+
+def test_after_an_answer_to_an_unread_body_the_next_request_is_answered(
+    address: tuple[str, int], full: Admission
+) -> None:
+    """A client sends all of his body before he reads that there was no room for it."""
+    refused = post(b"x" * 500_000)
+    answer = said(address, refused, refused, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert [part.split()[0] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"429", b"429", b"200"]
+
+
+def test_a_body_that_nobody_reads_must_come_soon(address: tuple[str, int], full: Admission) -> None:
+    """Its request is answered, so nothing else bounds its time."""
+    began = time.monotonic()
+    try:
+        answer = said(address, post(b"x" * 50_000)[:-20_000], *[b"x"] * 40, pause_s=0.05)
+    except BrokenPipeError:
+        answer = b""
+
+    assert time.monotonic() - began < 5
+    assert answer.count(b"HTTP/1.1 429") <= 1
+
+
+def post(body: bytes) -> bytes:
+    head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

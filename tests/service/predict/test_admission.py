@@ -102,7 +102,7 @@ def test_what_comes_too_late_is_dropped(
     """504 when the time is over; what still waited is never computed."""
     deadline_s = 0.3 if by == "setting" else None
     headers = {"X-Timeout-Ms": "300"} if by == "header" else {}
-    with small(with_student, deadline_s=deadline_s) as client:
+    with small(with_student, deadline_s=deadline_s, predict_threads=1) as client:
         gate = Gate()
         gate.hold(monkeypatch)
         first = client.post("/predict", content=picture(), headers=headers)
@@ -123,7 +123,7 @@ def test_work_of_a_client_who_has_gone_is_dropped(
     """Over a real connection, closed while the request waits for its inference."""
     import uvicorn
 
-    app = create_app(with_student)
+    app = create_app(with_student.model_copy(update={"predict_threads": 1}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -170,20 +170,36 @@ def test_a_place_is_free_again_whatever_happens_in_it() -> None:
     assert asyncio.run(run()) == 0
 
 
-def test_who_came_when_all_was_full_is_refused_even_if_there_is_room_by_now() -> None:
-    """His body has been thrown away while it came in."""
+@pytest.mark.parametrize(
+    ("version", "header", "reads"),
+    [
+        ("1.1", (b"accept", b"*/*"), False),
+        ("1.0", (b"accept", b"*/*"), True),
+        ("1.1", (b"connection", b"Close"), True),
+        ("1.1", (b"expect", b"100-continue"), True),
+    ],
+)
+def test_the_body_of_a_refused_is_read_only_if_his_connection_would_end(
+    version: str, header: tuple[bytes, bytes], reads: bool
+) -> None:
+    """Thousands of large bodies must not be handled under overload, nor an answer be lost. Who is
+    refused stays refused, even if there is room by the time his body has been thrown away."""
     admission = Admission(1)
+    scope = {"type": "http", "http_version": version, "headers": [header]}
 
-    async def run() -> None:
+    async def run() -> bool:
         inside = admission.within(None)
         await inside.__aenter__()
+        read = False
 
         async def receive() -> dict[str, object]:
+            nonlocal read
+            read = True
             await inside.__aexit__(None, None, None)
             return {"type": "http.request", "body": b"picture", "more_body": False}
 
         with pytest.raises(QueueFull):
-            await admission.refuse_if_full(Request({"type": "http"}, receive))
-        await admission.refuse_if_full(Request({"type": "http"}, receive))
+            await admission.refuse_if_full(Request(scope, receive))
+        return read
 
-    asyncio.run(run())
+    assert asyncio.run(run()) == reads

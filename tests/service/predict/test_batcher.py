@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.predictor import BUNDLED, Predictor
-from service.predict.batcher import Batcher
+from service.predict.batcher import Batcher, Inferred
 
 MOST = 4
 
@@ -37,6 +37,15 @@ class Slow(Predictor):
         return super().infer(crops, **options)  # type: ignore[arg-type]
 
 
+def ask(
+    batcher: Batcher, crops: NDArray[np.uint8], *, flip_test: bool = False
+) -> "Future[Inferred]":
+    """Submits crops, and lends a thread."""
+    answer = batcher.submit(crops, flip_test=flip_test)
+    threading.Thread(target=batcher.work, daemon=True).start()
+    return answer
+
+
 @pytest.fixture
 def held(brightest: Path) -> Iterator[tuple[Slow, Batcher, list[int]]]:
     """A batcher that is busy with one crop, and the sizes of the batches that ran."""
@@ -44,7 +53,7 @@ def held(brightest: Path) -> Iterator[tuple[Slow, Batcher, list[int]]]:
     batcher = Batcher(slow, most=MOST, ran=lambda crops, _: sizes.append(crops))
     slow.go.clear()
     slow.began.clear()
-    batcher.submit(spots((1, 1)))
+    ask(batcher, spots((1, 1)))
     assert slow.began.wait(10)
     yield slow, batcher, sizes
     slow.go.set()
@@ -61,15 +70,17 @@ def spots(*places: tuple[int, int]) -> NDArray[np.uint8]:
 place = st.tuples(st.integers(0, 63), st.integers(0, 63))
 
 
-@given(st.lists(st.lists(place, min_size=1, max_size=9), min_size=1, max_size=12))
+@given(
+    st.lists(st.lists(place, min_size=1, max_size=9), min_size=1, max_size=12), st.integers(1, 3)
+)
 @settings(max_examples=30, deadline=None)
 def test_everybody_gets_the_answers_to_his_own_crops(
-    predictor: Predictor, requests: list[list[tuple[int, int]]]
+    predictor: Predictor, requests: list[list[tuple[int, int]]], at_once: int
 ) -> None:
     """However requests are cut and joined to batches, also one larger than a batch."""
-    batcher = Batcher(predictor, most=MOST)
+    batcher = Batcher(predictor, most=MOST, at_once=at_once)
 
-    answers = [batcher.submit(spots(*places)) for places in requests]
+    answers = [ask(batcher, spots(*places)) for places in requests]
 
     for places, answer in zip(requests, answers, strict=True):
         found = answer.result(10).keypoints
@@ -81,7 +92,7 @@ def test_who_waits_shares_the_next_batch(held: tuple[Slow, Batcher, list[int]]) 
     """Full as far as there are crops; what does not fit comes next."""
     slow, batcher, sizes = held
 
-    answers = [batcher.submit(spots((i, i), (i, 0))) for i in range(3)]
+    answers = [ask(batcher, spots((i, i), (i, 0))) for i in range(3)]
     slow.go.set()
 
     assert not wait(answers, 10).not_done
@@ -94,7 +105,7 @@ def test_a_request_that_was_cancelled_while_it_waited_is_never_computed(
     """Its client has gone or its deadline has passed."""
     slow, batcher, sizes = held
 
-    dropped, kept = batcher.submit(spots((2, 2))), batcher.submit(spots((3, 3)))
+    dropped, kept = ask(batcher, spots((2, 2))), ask(batcher, spots((3, 3)))
     assert dropped.cancel()
     slow.go.set()
 
@@ -108,7 +119,7 @@ def test_flip_test_is_everybodys_own_choice() -> None:
     crop = np.random.default_rng(0).integers(0, 256, (1, *predictor.card.size, 3), np.uint8)
     batcher = Batcher(predictor, most=MOST, delay_s=10)
 
-    answers = [batcher.submit(crop, flip_test=flip) for flip in (True, False, True, False)]
+    answers = [ask(batcher, crop, flip_test=flip) for flip in (True, False, True, False)]
     turned, plain = (predictor.infer(crop, flip_test=flip) for flip in (True, False))
 
     assert not np.allclose(turned, plain, atol=0.5)
@@ -125,8 +136,8 @@ def test_a_batch_that_is_not_full_waits_for_more_as_long_as_it_is_told(
         Predictor(brightest), most=2, delay_s=10, ran=lambda crops, _: sizes.append(crops)
     )
 
-    first = batcher.submit(spots((1, 2)))
-    second = batcher.submit(spots((3, 4)))
+    first = ask(batcher, spots((1, 2)))
+    second = ask(batcher, spots((3, 4)))
 
     assert not wait([first, second], 5).not_done, "a full batch waits for nobody"
     assert sizes == [2]
@@ -135,7 +146,7 @@ def test_a_batch_that_is_not_full_waits_for_more_as_long_as_it_is_told(
 def test_an_error_reaches_all_of_its_batch_and_nobody_else(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A runtime that fails once must not stop the thread."""
+    """A runtime that fails once must not stop who comes next."""
     batcher = Batcher(predictor, most=MOST, delay_s=0.05)
     infer: Callable[..., NDArray[np.float32]] = predictor.infer
 
@@ -144,24 +155,35 @@ def test_an_error_reaches_all_of_its_batch_and_nobody_else(
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(predictor, "infer", failing)
-    large = batcher.submit(spots(*[(1, 1)] * 6))
+    large = ask(batcher, spots(*[(1, 1)] * 6))
     with pytest.raises(RuntimeError, match="out of memory"):
         large.result(10)
 
-    assert tuple(batcher.submit(spots((9, 8))).result(10).keypoints[0, 0, :2]) == (9, 8)
+    assert tuple(ask(batcher, spots((9, 8))).result(10).keypoints[0, 0, :2]) == (9, 8)
 
 
-def test_its_thread_ends_with_it_and_owes_nobody_an_answer(brightest: Path) -> None:
-    """A model that is swapped out is freed with its last request."""
-    slow, before = Slow(brightest), set(threading.enumerate())
-    batcher = Batcher(slow, most=MOST)
-    (thread,) = set(threading.enumerate()) - before
-    slow.go.clear()
-    answers = [batcher.submit(spots((4, i))) for i in range(3)]
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_request_in_two_batches_fails_once(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """Whether the other half, which runs at the same time, succeeds or fails."""
+    together, left = threading.Barrier(2), iter([True] * failures + [False])
+    infer: Callable[..., NDArray[np.float32]] = predictor.infer
 
-    del batcher
-    slow.go.set()
+    def failing(crops: NDArray[np.uint8], **options: object) -> NDArray[np.float32]:
+        together.wait(10)
+        if next(left):
+            raise RuntimeError("out of memory")
+        return infer(crops, **options)
 
-    assert [tuple(a.result(10).keypoints[0, 0, :2]) for a in answers] == [(4, 0), (4, 1), (4, 2)]
-    thread.join(10)
-    assert not thread.is_alive()
+    batcher = Batcher(predictor, most=MOST, at_once=2)
+    monkeypatch.setattr(predictor, "infer", failing)
+    large = batcher.submit(spots(*[(1, 1)] * 2 * MOST))
+    with ThreadPoolExecutor() as threads:
+        ended = [threads.submit(batcher.work) for _ in range(2)]
+
+    assert [one.exception() for one in ended] == [None, None]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        large.result(10)
+    monkeypatch.setattr(predictor, "infer", infer)
+    assert tuple(ask(batcher, spots((9, 8))).result(10).keypoints[0, 0, :2]) == (9, 8)
