@@ -132,22 +132,31 @@ class _Look:
     def _conclude(
         self, prepared: Prepared, answers: Sequence["Future[Inferred]"], waited_s: float
     ) -> None:
+        """Tell the loop, if anybody still waits. answers: of each student, all done."""
         ended = time.perf_counter()
         if not self.found.set_running_or_notify_cancel():
             return
         try:
             inferred = [answer.result() for answer in answers]
+            poses = _poses(prepared, [one.keypoints for one in inferred])
         except Exception as error:  # the runtime's own kinds share no base class
             self.found.set_exception(error)
             return
-        keypoints = _together([one.keypoints for one in inferred]) if inferred else ()
-        poses = [
-            as_pose(box, crop, joints)
-            for box, crop, joints in zip(prepared.boxes, prepared.crops, keypoints, strict=True)
-        ]
         waited_s += max((one.waited_s for one in inferred), default=0.0)
         inferred_s = max((one.ran_s for one in inferred), default=0.0)
         self.found.set_result(Found(prepared, poses, waited_s, inferred_s, ended))
+
+
+def _poses(prepared: Prepared, answers: Sequence[NDArray[np.float32]]) -> list[Pose]:
+    """Poses in the photograph, out of every student's keypoints `[n, K, 3]`."""
+    if not prepared.crops:
+        return []
+    return [
+        as_pose(box, crop, joints)
+        for box, crop, joints in zip(
+            prepared.boxes, prepared.crops, _together(answers), strict=True
+        )
+    ]
 
 
 def _together(answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
