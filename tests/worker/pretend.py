@@ -2,7 +2,7 @@
 
 Steps of config["do"]: ["event", {…}], ["file", name, text], ["sleep", seconds], ["print", text],
 ["raise", class name], ["die", signal number], ["exit", status], ["wait"] (until asked to stop),
-["deaf"] (to TERM), ["spawn"] (a process that ignores TERM and whose id is in the file spawned).
+["await", name] (until such a file is in the run folder), ["deaf"] (to TERM), ["spawn"] (a process that ignores TERM and whose id is in the file spawned).
 A job with parts tells what became of them instead.
 """
 
@@ -68,6 +68,9 @@ class Pretend(JobKind):
                 while not work.stop():
                     time.sleep(0.02)
                 return False
+            case "await":
+                while not (work.run_dir / values[0]).exists():
+                    time.sleep(0.02)
             case "deaf":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
             case "spawn":

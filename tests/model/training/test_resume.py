@@ -11,6 +11,7 @@ from model.config import Config
 from model.data.mixture import open_mixture
 from model.data.packing import pack
 from model.skeletons import MPII16
+from model.training.events import FINISH, EventFollower
 from model.training.loop import Loop
 from model.training.run import train
 from model.training.state.session import Session
@@ -116,6 +117,50 @@ def test_a_power_cut_costs_only_what_came_after_the_last_checkpoint(
     train(config, tmp_path, stop=after(STEPS - 4), resume=True, device="cpu")
 
     assert_same(checkpoint(tmp_path), uninterrupted)
+
+
+def cut_at_the_end(event: dict[str, Any]) -> None:
+    """What is exported is tested elsewhere, and takes long."""
+    if event["kind"] == "evaluating":
+        raise PowerCut
+
+
+def test_a_training_that_is_told_to_finish_ends_and_can_go_on(
+    config: Config, uninterrupted: dict[str, Any], tmp_path: Path
+):
+    """Within its third epoch: it goes to its evaluation, and no step is trained twice later."""
+
+    def tell() -> bool:
+        (tmp_path / FINISH).touch()
+        return False
+
+    with pytest.raises(PowerCut):
+        train(config, tmp_path, stop=after(5, tell), device="cpu", listen=cut_at_the_end)
+    events = EventFollower(tmp_path).read()
+    (tmp_path / FINISH).unlink()
+    train(config, tmp_path, stop=after(STEPS - 5), resume=True, device="cpu")
+
+    assert [event["epoch"] for event in events if event["kind"] == "stopped"] == [2]
+    assert_same(checkpoint(tmp_path), uninterrupted)
+
+
+def test_a_training_finishes_no_sooner_than_it_has_something_to_show(
+    config: Config, tmp_path: Path
+):
+    """As one that begins anew on another host, after somebody asked it to finish."""
+    (tmp_path / FINISH).touch()
+
+    with pytest.raises(PowerCut):
+        train(config, tmp_path, device="cpu", listen=cut_at_the_end)
+
+    assert len(checkpoint(tmp_path)["progress"]["history"]) == 1
+
+
+def test_who_is_told_to_finish_and_to_end_saves_and_ends(config: Config, tmp_path: Path):
+    """A host that goes down has no time for an evaluation."""
+    (tmp_path / FINISH).touch()
+
+    assert train(config, tmp_path, stop=after(3), device="cpu").state == "stopped"
 
 
 def test_a_long_epoch_is_saved_on_its_way(
