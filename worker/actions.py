@@ -66,6 +66,7 @@ def retry(
         old.config,
         timeout_s=old.timeout_s,
         retry_of=old.id,
+        callback_url=old.callback_url,
         kinds=kinds,
     )
     return job

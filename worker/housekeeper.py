@@ -1,11 +1,15 @@
-"""The thread beside a worker's jobs: takes jobs from lost workers and rings the bell again."""
+"""The threads beside a worker's jobs: one takes jobs from lost workers and rings the bell again,
+one tells those who posted jobs that these have ended.
+"""
 
 import logging
 import threading
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from worker.announcer import Announcer
+from worker.callbacks import Courier
 from worker.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -18,10 +22,17 @@ class Housekeeper:
         self._supervisor = supervisor
         self._announcer = announcer
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
+        stores = supervisor.stores
+        courier = Courier(stores.database, stores.settings)
+        # Two, since a receiver that does not answer must not keep a lost job waiting.
+        self._threads = [
+            threading.Thread(target=self._run, args=[work], name=name, daemon=True)
+            for name, work in (("housekeeper", self.tidy), ("courier", courier.deliver_due))
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._ended.set()
@@ -37,10 +48,10 @@ class Housekeeper:
             # worker asks, and it takes what it asked for: messages do not pile up.
             self._announcer.announce_waiting(after_s=settings.reannounce_s, limit=1)
 
-    def _run(self) -> None:
+    def _run(self, work: Callable[[], None]) -> None:
         while not self._ended.wait(self._supervisor.stores.settings.housekeeping_s):
             try:
-                self.tidy()
+                work()
             except SQLAlchemyError as error:
                 log.warning("no housekeeping while the database is away: %s", error)
             except Exception:

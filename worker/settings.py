@@ -1,10 +1,10 @@
 """Where a server keeps its state and how patient it is; environment variables `OKDHP_…`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 def _below(folder: str, prefix: str = "") -> Any:
@@ -73,6 +73,12 @@ class WorkerSettings(BaseSettings):
     drain_grace_s: float = Field(
         8.0, ge=0, description="for checkpoints when the worker itself must end; then KILL"
     )
+    callback_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="who may be told of a job's end: HOST or HOST:PORT, separated by commas"
+    )
+    callback_secret: str | None = Field(
+        None, description="signs what they are told (HMAC-SHA256)", repr=False
+    )
     visibility_timeout_s: int = Field(
         24 * 3600,
         ge=1,
@@ -84,6 +90,13 @@ class WorkerSettings(BaseSettings):
     def _absolute(cls, path: Path) -> Path:
         """Children and brokers must find it whatever folder they stand in."""
         return path.expanduser().absolute()
+
+    @field_validator("callback_hosts", mode="before")
+    @classmethod
+    def _split(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        return tuple(host.strip().lower() for host in given.split(",") if host.strip())
 
     def run_dir(self, job_id: str) -> Path:
         """The run folder of a job on this host."""

@@ -28,11 +28,13 @@ def submit(
     idempotency_key: str | None = None,
     timeout_s: float | None = None,
     retry_of: str | None = None,
+    callback_url: str | None = None,
     kinds: Mapping[str, JobKind] = KINDS,
 ) -> tuple[Job, bool]:
     """The job, and whether it is new; a known idempotency key gives the job it belongs to.
 
     timeout_s: how long it may work, up to what the operator allows. retry_of: the job it repeats.
+    callback_url: who is told of its end, checked by `worker.callbacks.check_callback`.
     A broker that is away is no error: the job is announced later.
     Raises KindUnknown, ConfigError, DatasetNotFound, ModelNotFound, VersionNotFound,
     IdempotencyConflict.
@@ -53,6 +55,7 @@ def submit(
         parts=parts,
         timeout_s=min(limits, default=None),
         retry_of=retry_of,
+        callback_url=callback_url,
     )
     if new:
         announcer.announce_all([part.id for part in stores.jobs.parts(job.id)] or [job.id])

@@ -15,6 +15,7 @@ from service.jobs.schemas import ArtifactList, JobDocument, JobList, JobPost, Jo
 from service.jobs.view import artifact_entry, job_document, job_entries
 from service.problems import problems
 from worker import actions
+from worker.callbacks import check_callback
 from worker.errors import (
     ArtifactNotFound,
     ArtifactUnusable,
@@ -76,6 +77,8 @@ def post_job(
     `{"kind": "distill", "config": {"preset": "tiny"}}` is enough: it learns from drawn figures
     and ends within two minutes on two cores.
     """
+    if posted.callback_url is not None:
+        check_callback(posted.callback_url, parts.settings.callback_hosts)
     with _about_config():
         job, _ = submit(
             parts.stores,
@@ -84,6 +87,7 @@ def post_job(
             posted.config,
             idempotency_key=idempotency_key,
             timeout_s=posted.timeout_s,
+            callback_url=posted.callback_url,
         )
     response.headers["Location"] = f"{root}/jobs/{job.id}"
     return job_document(job, parts, root)

@@ -61,6 +61,11 @@ class JobPost(BaseModel):
         description="how long it may work; then it fails with the reason `timeout`. "
         "The operator may have set a lower limit",
     )
+    callback_url: str | None = Field(
+        None,
+        max_length=2000,
+        description="is sent a POST when the job ends; of a host that the operator allowed",
+    )
 
 
 class JobResume(BaseModel):

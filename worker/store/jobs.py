@@ -91,11 +91,12 @@ class JobStore:
         parts: Sequence[NewPart] = (),
         timeout_s: float | None = None,
         retry_of: str | None = None,
+        callback_url: str | None = None,
     ) -> tuple[Job, bool]:
         """A new job in `queued`, and True; or the one that the key belongs to, and False.
 
         parts: jobs that are queued with it, and that it waits for. timeout_s: how long it and each
-        of its parts may work. retry_of: the job that it repeats.
+        of its parts may work. retry_of: the job that it repeats. callback_url: told of its end.
         Raises IdempotencyConflict when the key was used with another kind or config.
         """
         if idempotency_key is not None and (old := self.posted(idempotency_key, kind, config)):
@@ -113,6 +114,7 @@ class JobStore:
                     body_sha256=body_sha256(kind, config),
                     timeout_s=timeout_s,
                     retry_of=retry_of,
+                    callback_url=callback_url,
                 )
                 session.add(job)
                 session.flush()

@@ -4,6 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.errors import TransitionRefused
+from worker.store.callbacks import add_callback
 from worker.store.database import now
 from worker.store.events import STATE, append
 from worker.store.tables import ACTIVE, FINAL, FOLLOWS, Job, State, Transition
@@ -25,6 +26,7 @@ def step(session: Session, job: Job, new: State, worker: str | None, reason: str
         job.ended_at = None
     if new in FINAL:
         job.ended_at = clock(session)
+        add_callback(session, job, job.ended_at, reason[:_REASON_LENGTH])
     note_step(session, job, old, worker, reason)
 
 

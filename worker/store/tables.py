@@ -148,6 +148,8 @@ class Job(Table):
     """The number of its last event; see `worker.store.events`."""
     log_lines: Mapped[int] = mapped_column(default=0)
     """How many lines of its log are stored."""
+    callback_url: Mapped[str | None] = mapped_column(String(2000))
+    """Is told when the job ends; see `worker.callbacks`."""
     idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
     body_sha256: Mapped[str] = mapped_column(String(64))
     """Of kind and config as posted, to tell a repeated post from another."""

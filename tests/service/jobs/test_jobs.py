@@ -276,3 +276,18 @@ def test_without_a_worker_a_waiting_job_says_so(settings: ServiceSettings) -> No
         job = client.post("/jobs", json=TINY).json()
 
     assert (job["state"], job["notice"]) == ("queued", "no worker runs here")
+
+
+def test_a_callback_goes_only_where_the_operator_allows(
+    settings: ServiceSettings, stores: Stores
+) -> None:
+    """Others are refused when the job is posted, not when it has ended."""
+    allowed = settings.model_copy(update={"callback_hosts": ("hooks.example",)})
+    with TestClient(create_app(allowed)) as client:
+        posted = client.post("/jobs", json={**TINY, "callback_url": "https://hooks.example/a"})
+        refused = client.post("/jobs", json={**TINY, "callback_url": "http://127.0.0.1:1/"})
+
+    assert stores.jobs.get(posted.json()["id"]).callback_url == "https://hooks.example/a"
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["where"] == "callback_url"
+    assert refused.json()["errors"][0]["accepted"] == "hooks.example"
