@@ -1,6 +1,7 @@
 """The real job kinds, through the real supervisor and child, on a few drawn figures."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from model.errors import ConfigError
+from model.errors import ConfigError, PoseError
 from model.predictor import Predictor
 from worker import registry as registry_file
-from worker.jobs import Work
+from worker.jobs import KINDS, Work
 from worker.jobs.audit import Audit
 from worker.jobs.evaluate import Evaluate
 from worker.registry import read_card
@@ -21,6 +22,7 @@ from worker.store import Job, State
 from worker.stores import Stores, open_stores
 
 RunJob = Callable[[str, dict[str, Any]], Job]
+DRAWN = {"format": "synthetic", "people": 6, "seed": 7}
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +139,36 @@ def test_a_branch_of_a_job_is_measured_as_its_file_serves(
     assert job.result["protocol"]["provider"] == "CPUExecutionProvider"
     registered = stores.registry.get("small", 1).metrics["synthetic"]
     assert job.result["pck@0.2"]["mean"] == pytest.approx(registered["pck@0.2"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("evaluate", {"model": "small", "data": DRAWN}),
+        ("evaluate", {"job": "DISTILLED", "data": DRAWN}),
+        ("export", {"job": "DISTILLED", "variant": "int8"}),
+        ("export", {"model": "small", "variant": "fp16", "measure": DRAWN, "name": "n"}),
+        ("predict", {"model": "small", "data": DRAWN}),
+    ],
+)
+def test_a_job_that_is_resumed_is_checked_by_what_it_resolved_to(
+    stores: Stores, distilled: Job, kind: str, config: dict[str, Any]
+) -> None:
+    """Which is the same again: versions and branches are pinned by then."""
+    asked = config | ({"job": distilled.id} if "job" in config else {})
+
+    resolved = KINDS[kind].resolve(asked, stores)
+
+    assert KINDS[kind].resolve(resolved, stores) == resolved
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_s_example_could_be_posted(stores: Stores, kind: str) -> None:
+    """Where the data sets, models and jobs are there that it names."""
+    try:
+        KINDS[kind].resolve(KINDS[kind].example, stores)
+    except PoseError as error:
+        assert re.search("there is no (data set|model|job)|does not exist", str(error))
 
 
 def test_a_student_that_a_job_left_is_registered_by_its_branch(
