@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.errors import PoseError
 from model.geometry import Box
 from model.predictor import Pose, as_pose
 from service.metrics.metrics import Spent
@@ -97,15 +98,19 @@ class _Look:
         if self.found.cancelled():
             return
         wish = self._wish
-        prepared = prepare(
-            self._data,
-            self._boxes,
-            wish.by[0].predictor,
-            max_pixels=wish.max_pixels,
-            keep_image=wish.keep_image,
-        )
+        try:
+            prepared = prepare(
+                self._data,
+                self._boxes,
+                wish.by[0].predictor,
+                max_pixels=wish.max_pixels,
+                keep_image=wish.keep_image,
+            )
+        except PoseError as error:  # its frames would hold the photograph until they are collected
+            self._tell(error.with_traceback(None))
+            return
         if not prepared.crops:  # a valid answer of somebody's detector: there is nobody to look at
-            self._conclude(prepared, [], waited_s)
+            self._tell(Found(prepared, [], waited_s, 0.0, time.perf_counter()))
             return
         answers = [
             served.batcher.submit(prepared.pixels, flip_test=wish.flip_test) for served in wish.by
@@ -115,10 +120,11 @@ class _Look:
         def one_more(_: "Future[Inferred]") -> None:
             if next(came) == len(answers):
                 self._conclude(prepared, answers, waited_s)
+                answers.clear()  # they hold this function, and it them
 
-        for answer in answers:
+        for answer in tuple(answers):
             answer.add_done_callback(one_more)
-        self.found.add_done_callback(lambda _: [answer.cancel() for answer in answers])
+        self.found.add_done_callback(lambda _: [answer.cancel() for answer in tuple(answers)])
         for served in wish.by:
             served.batcher.work()
 
@@ -132,25 +138,32 @@ class _Look:
     def _conclude(
         self, prepared: Prepared, answers: Sequence["Future[Inferred]"], waited_s: float
     ) -> None:
-        """Tell the loop, if anybody still waits. answers: of each student, all done."""
+        """answers: of each student, all done."""
         ended = time.perf_counter()
-        if not self.found.set_running_or_notify_cancel():
+        if self.found.cancelled():
             return
         try:
             inferred = [answer.result() for answer in answers]
             poses = _poses(prepared, [one.keypoints for one in inferred])
         except Exception as error:  # the runtime's own kinds share no base class
-            self.found.set_exception(error)
+            self._tell(error)
             return
-        waited_s += max((one.waited_s for one in inferred), default=0.0)
-        inferred_s = max((one.ran_s for one in inferred), default=0.0)
-        self.found.set_result(Found(prepared, poses, waited_s, inferred_s, ended))
+        waited_s += max(one.waited_s for one in inferred)
+        inferred_s = max(one.ran_s for one in inferred)
+        self._tell(Found(prepared, poses, waited_s, inferred_s, ended))
+
+    def _tell(self, outcome: Found | Exception) -> None:
+        """The loop, if anybody still waits."""
+        if not self.found.set_running_or_notify_cancel():
+            return
+        if isinstance(outcome, Exception):
+            self.found.set_exception(outcome)
+        else:
+            self.found.set_result(outcome)
 
 
 def _poses(prepared: Prepared, answers: Sequence[NDArray[np.float32]]) -> list[Pose]:
     """Poses in the photograph, out of every student's keypoints `[n, K, 3]`."""
-    if not prepared.crops:
-        return []
     return [
         as_pose(box, crop, joints)
         for box, crop, joints in zip(
