@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 from pydantic import Field
 
 from model.config import SourceConfig, load_config, validated
+from model.config.data import DataConfig
 from model.errors import ConfigError, Fault
 from model.judges import chosen_people
 from model.precisions import FULL, Precision
@@ -15,7 +16,13 @@ from model.receipt import Receipt, beside, measured
 from model.training.events import EVENTS, EventLog
 from worker.jobs.kind import JobKind, Work
 from worker.jobs.sources import check_source, placed_source
-from worker.jobs.students import StudentConfig, open_student, pinned_student, placed_student
+from worker.jobs.students import (
+    TRAINING,
+    StudentConfig,
+    open_student,
+    pinned_student,
+    placed_student,
+)
 from worker.names import checked_name
 from worker.registry import read_card
 from worker.store.tables import Job, Version
@@ -59,9 +66,9 @@ class Export(JobKind):
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked: ExportConfig = validated(ExportConfig, config)
         student = pinned_student(asked, stores)
-        origin = _origin(student, stores)
-        name = checked_name(asked.name or origin["name"], "model")
-        data = load_config(stores.jobs.get(origin["job"]).resolved).data if origin["job"] else None
+        own_name, job_id = _origin(student, stores)
+        name = checked_name(asked.name or own_name, "model")
+        data = _data_of(job_id, stores)
         measure, calibrate = chosen_people(asked.variant, asked.measure, asked.calibrate, data)
         for key, source in (("measure", measure), ("calibrate", calibrate)):
             if source is not None:
@@ -106,31 +113,32 @@ class Export(JobKind):
         return True
 
     def product(self, job: Job, run_dir: Path, stores: Stores) -> Version:
-        """A version of the job that the student was trained by: its variants are siblings there."""
+        """A version of the job that the student came from: its other branches are siblings."""
         onnx = run_dir / _FILE
         card = read_card(onnx)
-        trained_by = _origin(job.resolved, stores)["job"]
-        name = job.resolved["name"]
-        return stores.registry.prepare(name, onnx, card, card["metrics"], trained_by)
+        _, job_id = _origin(job.resolved, stores)
+        return stores.registry.prepare(job.resolved["name"], onnx, card, card["metrics"], job_id)
 
 
-def _origin(student: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
-    """Name of the model, the job that trained it (None for one that came otherwise), and branch.
+def _origin(student: Mapping[str, Any], stores: Stores) -> tuple[str, str | None]:
+    """Name of the student's model, and the job that it came from, where it came from one.
 
     student: of `pinned_student`. Raises ConfigError for a version in fewer bits.
     """
     if student["job"] is not None:
         config = load_config(stores.jobs.get(student["job"]).resolved)
-        return {
-            "name": config.export.name,
-            "job": student["job"],
-            "branch": student["branch"],
-        }
+        return config.export.name, student["job"]
     version = stores.registry.resolve(student["model"])
     if version.variant != FULL:
         fault = f"{student['model']} computes in {version.variant}"
         raise ConfigError([Fault("model", fault, f"a version in {FULL}, which others are made of")])
-    return {"name": version.model, "job": version.job_id, "branch": version.branch}
+    return version.model, version.job_id
+
+
+def _data_of(job_id: str | None, stores: Stores) -> DataConfig | None:
+    """What a job trained on; None where it was not one training."""
+    job = None if job_id is None else stores.jobs.get(job_id)
+    return load_config(job.resolved).data if job is not None and job.kind == TRAINING else None
 
 
 def _told(receipt: Receipt, variant: str) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from worker.names import receipt_file, student_file
 from worker.store.tables import Job
 from worker.stores import Stores
 
-KIND: Final = "distill"
+TRAINING: Final = "distill"
+"""The kind of job that leaves branches."""
 WEIGHTS: Final = "best.pt"
 _RECORDS: Final = ("metrics.json", "manifest.json")
 
@@ -67,7 +68,7 @@ def finished_job(job_id: str, stores: Stores) -> Job:
         job = stores.jobs.get(job_id)
     except JobNotFound as error:
         raise _refused(str(error)) from None
-    if job.kind != KIND:
+    if job.kind != TRAINING:
         raise _refused(f"job {job.id} is of kind {job.kind}")
     if WEIGHTS not in {artifact.name for artifact in stores.jobs.artifacts(job.id)}:
         raise _refused(f"job {job.id} has no {WEIGHTS}: it is {job.state}")
@@ -148,4 +149,4 @@ def _best(job: Job, stores: Stores) -> str:
 
 
 def _refused(problem: str) -> ConfigError:
-    return ConfigError([Fault("job", problem, f"the id of a {KIND} job that succeeded")])
+    return ConfigError([Fault("job", problem, f"the id of a {TRAINING} job that succeeded")])

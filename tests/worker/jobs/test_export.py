@@ -150,6 +150,21 @@ def test_what_makes_no_sense_is_refused_when_posted(
         Export().resolve(asked, job_stores)
 
 
+def test_who_did_not_come_from_one_training_is_measured_on_people_that_are_named(
+    job_stores: Stores, distilled: Job
+) -> None:
+    """As a comparison's winner, or a file that came from elsewhere."""
+    onnx = job_stores.registry.open_local("small", 1)
+    compared, _ = job_stores.jobs.add("compare", {}, {"config": {}})
+    for name, job_id in (("winner", compared.id), ("stranger", None)):
+        job_stores.registry.add_version(name, onnx, {"branch": "branch0"}, {}, job_id)
+        asked = {"model": name, "variant": "fp16"}
+
+        with pytest.raises(ConfigError, match="measure: is missing"):
+            Export().resolve(asked, job_stores)
+        assert Export().resolve(asked | {"measure": DRAWN}, job_stores)["model"] == f"{name}:1"
+
+
 def test_a_model_s_name_is_checked(job_stores: Stores, distilled: Job) -> None:
     """Before anything is computed for it."""
     with pytest.raises(NameInvalid):
