@@ -62,10 +62,29 @@ class ArtifactStore:
         except FileNotFoundError:
             raise ArtifactUnusable(f"the stored file {key} is gone") from None
 
-    def remove(self, folder: str) -> None:
-        """Remove every file whose key begins with `folder/`; nothing happens where none does."""
+    def remove(self, key: str) -> None:
+        """Remove the file, and every one whose key begins with `key/`; none may be there."""
         with contextlib.suppress(FileNotFoundError):
-            self._files.rm(self._place(folder), recursive=True)
+            self._files.rm(self._place(key), recursive=True)
+
+    def keys(self, folder: str) -> list[str]:
+        """The keys that begin with `folder/`."""
+        place = self._place(folder)
+        self._files.invalidate_cache(place)
+        return [str(found).removeprefix(f"{self._root}/") for found in self._files.find(place)]
+
+    def copy(self, key: str, sha256: str, target: Path) -> None:
+        """Copy a stored file to this host; the target is whole or not there.
+
+        Raises ArtifactUnusable when it is gone or is not what was stored, DiskFull.
+        """
+        found = hashlib.sha256()
+        with self.open(key) as source, replaced(target) as file:
+            while chunk := source.read(_CHUNK):
+                found.update(chunk)
+                file.write(chunk)
+            if found.hexdigest() != sha256:
+                raise ArtifactUnusable(f"the stored file {key} is damaged: its SHA-256 differs")
 
     def fetch(self, key: str, sha256: str) -> Path:
         """A local path of a stored file, checked; copied once to this host if it lies elsewhere.

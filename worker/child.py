@@ -31,11 +31,31 @@ STOPPED: Final = 75
 
 
 def write_order(
-    run_dir: Path, spec: Mapping[str, Any], *, device: str, cache: Path, grace_s: float
+    run_dir: Path,
+    spec: Mapping[str, Any],
+    *,
+    device: str,
+    cache: Path,
+    grace_s: float,
+    attempt: int = 1,
 ) -> None:
     """Make the run folder and say there what the child should do."""
-    order = {"spec": spec, "device": device, "cache": str(cache), "grace_s": grace_s}
+    order = {
+        "spec": spec,
+        "device": device,
+        "cache": str(cache),
+        "grace_s": grace_s,
+        "attempt": attempt,
+    }
     write_json(run_dir / ORDER, order)
+
+
+def ordered_attempt(run_dir: Path) -> int:
+    """The last attempt that worked in the run folder; 0 where none did."""
+    try:
+        return int(json.loads((run_dir / ORDER).read_text("utf-8"))["attempt"])
+    except (OSError, ValueError, KeyError):
+        return 0
 
 
 def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind] = KINDS) -> int:

@@ -28,13 +28,26 @@ def take_run(run_dir: Path, job_id: str, *, grace_s: float) -> None:
     as that takes.
     """
     # Never closed: the kernel frees the lock with the last process that has it open.
+    file = _taken(run_dir, job_id, grace_s)
+    os.ftruncate(file, 0)
+    os.pwrite(file, str(os.getpgrp()).encode(), 0)
+
+
+def end_earlier(run_dir: Path, job_id: str, *, grace_s: float) -> None:
+    """End an earlier attempt that still works in the folder; waits as `take_run`."""
+    if (run_dir / LOCK).exists():
+        os.close(_taken(run_dir, job_id, grace_s))
+
+
+def _taken(run_dir: Path, job_id: str, grace_s: float) -> int:
+    """The file descriptor that holds the folder."""
     file = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     began = time.monotonic()
     sent: signal.Signals | None = None
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
+            return file
         except BlockingIOError:
             waited = time.monotonic() - began
         # The first moments are for a holder that has not written its id yet.
@@ -45,8 +58,6 @@ def take_run(run_dir: Path, job_id: str, *, grace_s: float) -> None:
                 os.killpg(pgid, wanted)
             sent = wanted
         time.sleep(_POLL_S)
-    os.ftruncate(file, 0)
-    os.pwrite(file, str(os.getpgrp()).encode(), 0)
 
 
 def _holder(file: int, job_id: str) -> int | None:

@@ -15,15 +15,17 @@ from typing import Any, Final, TypeVar
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from model.errors import PoseError
-from model.training.events import EVENTS, FINISH, EventFollower
+from model.training.events import FINISH, EventFollower
 from worker.artifacts import checked_key, digest
-from worker.child import FINISHED, STOPPED, write_order
+from worker.checkpoints import CheckpointKeeper, number_events, place_checkpoint
+from worker.child import FINISHED, STOPPED, ordered_attempt, write_order
 from worker.errors import ArtifactUnusable, ClaimRefused, JobNotFound, KindUnknown, LeaseLost
 from worker.failure import Failure, failure_of, failure_of_exit, timeout
 from worker.heartbeat import Heartbeat
 from worker.jobs import KINDS, JobKind
 from worker.paths import hidden
 from worker.process import ChildGroup
+from worker.runlock import end_earlier
 from worker.runlog import LogFollower
 from worker.store import Claim, Job, State
 from worker.store.actions import BY_THE_USER
@@ -138,17 +140,15 @@ class Attempt:
         kind = kinds[self._job.kind]
         spec = kind.prepare(self._job.resolved, self._stores)
         spec |= kind.gathered(self._jobs.parts(self._job.id), self._stores)
+        self._place_run()
         write_order(
             self._run_dir,
             spec,
             device=self._settings.device,
             cache=self._settings.home / "cache" / "packs",
             grace_s=self._settings.cancel_grace_s,
+            attempt=self._claim.attempt,
         )
-        if not (self._run_dir / EVENTS).exists():
-            # An earlier attempt's folder may lie on another host: this run counts from 1.
-            self._insist(lambda: self._jobs.restart_events(self._claim))
-            self._job.event_seq = 0
         (self._run_dir / FINISH).unlink(missing_ok=True)  # of an earlier stop
         if self._job.stop_requested:
             (self._run_dir / FINISH).touch()
@@ -161,6 +161,9 @@ class Attempt:
                 output=output,
                 environment=_environment(),
             )
+        self._keeper = CheckpointKeeper(
+            self._stores.artifacts, self._jobs, self._claim, self._run_dir
+        )
         try:
             why = self._follow(child)
         except BaseException:
@@ -168,7 +171,22 @@ class Attempt:
             draining = self._supervisor.draining.is_set()
             child.end(self._settings.drain_grace_s if draining else self._settings.cancel_grace_s)
             raise
+        finally:
+            self._keeper.finish()
         self._conclude(kind, child.exit_status(), why)
+
+    def _place_run(self) -> None:
+        """Let the run folder be that of the attempt before, wherever that one was."""
+        job, run_dir, before = self._job, self._run_dir, self._claim.attempt - 1
+        if before == 0 or ordered_attempt(run_dir) == before:
+            return
+        end_earlier(run_dir, job.id, grace_s=self._settings.cancel_grace_s)
+        from_there = job.checkpoint is not None and place_checkpoint(
+            self._stores.artifacts, job.checkpoint, run_dir
+        )
+        if job.event_seq:
+            how = "goes on from its last checkpoint" if from_there else "begins anew"
+            number_events(run_dir, job.event_seq, f"on another host the run {how}")
 
     def _command(self) -> list[str]:
         job = ["--job", self._claim.job_id, "--kind", self._job.kind]
@@ -238,6 +256,8 @@ class Attempt:
             self._last_event = event
             if event["kind"] == "started":
                 self._advance(State.RUNNING)
+            elif event["kind"] == "checkpoint":
+                self._keeper.changed()
             elif event["kind"] == "stopped":
                 self._stopped = event.get("epoch")
             elif event["kind"] == "evaluating":

@@ -346,10 +346,10 @@ class JobStore:
         with self._database.writing() as session:
             append_lines(session, self._owned(session, claim), clock(session), first, lines)
 
-    def restart_events(self, claim: Claim) -> None:
-        """The run folder is a new one: its events count from 1 again. Raises LeaseLost."""
+    def keep_checkpoint(self, claim: Claim, checkpoint: Mapping[str, Any]) -> None:
+        """Note what another host goes on from (`worker.checkpoints`). Raises LeaseLost."""
         with self._database.writing() as session:
-            self._owned(session, claim).event_seq = 0
+            self._owned(session, claim).checkpoint = dict(checkpoint)
 
     def add_artifact(self, claim: Claim, name: str, key: str, bytes_: int, sha256: str) -> None:
         """Note a file of the job; one of the same name is replaced. Raises LeaseLost."""

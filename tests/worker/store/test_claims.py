@@ -93,14 +93,14 @@ def test_a_lease_that_ran_out_gives_the_job_to_another(jobs: JobStore, database:
     [
         lambda jobs, claim: jobs.renew(claim),
         lambda jobs, claim: jobs.record(claim, [{"seq": 1, "kind": "progress"}]),
-        lambda jobs, claim: jobs.restart_events(claim),
+        lambda jobs, claim: jobs.keep_checkpoint(claim, {"files": {}}),
         lambda jobs, claim: jobs.add_artifact(claim, "a.png", "a.png", 3, "00"),
         lambda jobs, claim: jobs.move(claim, State.RUNNING, ""),
         lambda jobs, claim: jobs.succeed(claim),
         lambda jobs, claim: jobs.fail(claim, "", ""),
         lambda jobs, claim: jobs.release(claim, ""),
     ],
-    ids=["renew", "record", "restart_events", "artifact", "move", "succeed", "fail", "release"],
+    ids=["renew", "record", "checkpoint", "artifact", "move", "succeed", "fail", "release"],
 )
 def test_a_worker_that_woke_late_is_refused(jobs: JobStore, database: Database, write) -> None:
     """Its lease ran out and another took over: whatever it writes would be wrong."""
