@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from model.config.base import Part
 from model.errors import ReceiptUnusable
-from model.files import write_json
+from model.files import sha256_of, write_json
 from model.precisions import Fewer
 
 FORMAT: Final = 1
@@ -253,6 +253,20 @@ def read_receipt(path: Path) -> Receipt:
     except (OSError, ValueError) as error:
         raise ReceiptUnusable(f"{path.name} cannot be read: {error}") from None
     return parse_receipt(tree, path.name)
+
+
+def receipt_of(onnx: Path) -> Receipt | None:
+    """The receipt beside a student's file; None where there is none.
+
+    Raises ReceiptUnusable, where it is another file's too.
+    """
+    path = beside(onnx)
+    if not path.is_file():
+        return None
+    receipt = read_receipt(path)
+    if receipt.file.sha256 != sha256_of(onnx):
+        raise ReceiptUnusable(f"{path.name} is the receipt of another file than {onnx.name}")
+    return receipt
 
 
 def parse_receipt(tree: Any, name: str) -> Receipt:

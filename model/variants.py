@@ -35,7 +35,7 @@ from model.receipt import (
     Speed,
     beside,
     measured,
-    read_receipt,
+    receipt_of,
     write_receipt,
 )
 
@@ -105,9 +105,8 @@ def make_variant(
 
 
 def _receipt_of(source: Path) -> Receipt:
-    """The original's; of one that came without what its file tells."""
-    path = beside(source)
-    return read_receipt(path) if path.is_file() else appraise(source, ())
+    """The original's; of one that came without what its file tells. Raises ReceiptUnusable."""
+    return receipt_of(source) or appraise(source, ())
 
 
 def _chosen_on(original: Receipt) -> set[str | None]:

@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from uuid import UUID
 
 from worker.errors import NameInvalid
 
@@ -11,6 +12,14 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 def is_name(text: str) -> bool:
     """Whether anything can have this name: what cannot is not asked of the database."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_id(text: str) -> bool:
+    """Whether a job can have this id: what cannot is not asked of the database."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def checked_name(name: str, what: str) -> str:

@@ -12,10 +12,9 @@ from typing import Any, Final
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from model.errors import ReceiptUnusable
 from model.precisions import FULL, VARIANTS
 from model.predictor import BUNDLED, Predictor
-from model.receipt import beside, read_receipt
+from model.receipt import beside, receipt_of
 from worker.artifacts import ArtifactStore, digest
 from worker.errors import (
     ArtifactNotFound,
@@ -158,7 +157,7 @@ class Registry:
         """
         checked_name(name, "model")
         sha256, _ = digest(onnx)
-        receipt = _receipt_of(onnx, sha256)
+        receipt = receipt_of(onnx)
         stored = self._artifacts.put(onnx, f"models/{name}/{sha256}.onnx")
         return Version(
             model=name,
@@ -167,7 +166,7 @@ class Registry:
             sha256=stored.sha256,
             card=dict(card),
             metrics=dict(metrics),
-            receipt=receipt,
+            receipt=None if receipt is None else receipt.model_dump(mode="json"),
             job_id=job_id,
             branch=card.get("branch", ""),
             variant=card.get("precision", FULL),
@@ -361,17 +360,6 @@ def siblings_among(versions: Iterable[Version], version: Version) -> list[Versio
 def _plain(text: str, length: int) -> str:
     """Without the NULs and half characters that JSON can spell but no database stores."""
     return text.encode("utf-8", "replace").decode().replace("\0", "")[:length]
-
-
-def _receipt_of(onnx: Path, sha256: str) -> dict[str, Any] | None:
-    """The receipt beside a file, as JSON; None where there is none. Raises ReceiptUnusable."""
-    path = beside(onnx)
-    if not path.is_file():
-        return None
-    receipt = read_receipt(path)
-    if receipt.file.sha256 != sha256:
-        raise ReceiptUnusable(f"{path.name} is the receipt of another file than {onnx.name}")
-    return receipt.model_dump(mode="json")
 
 
 def read_card(onnx: Path) -> dict[str, Any]:

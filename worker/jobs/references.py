@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 from model.errors import ConfigError, Fault
 from worker.errors import ArtifactNotFound, JobNotFound, ModelNotFound, VersionNotFound
-from worker.names import is_name
+from worker.names import is_id, is_name
 from worker.stores import Stores
 
 
@@ -61,7 +60,7 @@ def replaced(config: Mapping[str, Any], other: Callable[[Reference, str], str]) 
 
 def pin(reference: Reference, text: str, stores: Stores) -> str:
     """What is stored with a job: a model with its version, a job by its id. Raises ConfigError."""
-    if _is_id(text):
+    if is_id(text):
         _check_job(reference, text, stores)
         return text
     if not reference.models or "/" in text or not is_name(text.partition(":")[0]):
@@ -78,7 +77,7 @@ def place(reference: Reference, text: str, stores: Stores) -> Path:
 
     Raises ModelNotFound, VersionNotFound, ArtifactNotFound, ArtifactUnusable.
     """
-    if _is_id(text):
+    if is_id(text):
         artifact = stores.jobs.artifact(text, reference.artifact)
         return stores.artifacts.fetch(artifact.key, artifact.sha256)
     version = stores.registry.resolve(text)
@@ -98,13 +97,6 @@ def _check_job(reference: Reference, job_id: str, stores: Stores) -> None:
     except ArtifactNotFound:
         fault = f"job {job_id} has no {reference.artifact}: it is {job.state}"
         raise _refused(reference, fault) from None
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False
 
 
 def _refused(reference: Reference, problem: str) -> ConfigError:

@@ -13,7 +13,7 @@ from model.errors import ConfigError, Fault
 from model.files import write_json
 from model.receipt import beside
 from worker.errors import JobNotFound
-from worker.names import receipt_file, student_file
+from worker.names import is_id, receipt_file, student_file
 from worker.store.tables import Job
 from worker.stores import Stores
 
@@ -64,6 +64,8 @@ def pinned_student(asked: StudentConfig, stores: Stores) -> dict[str, Any]:
 
 def finished_job(job_id: str, stores: Stores) -> Job:
     """A distillation that left weights. Raises ConfigError."""
+    if not is_id(job_id):
+        raise _refused(f"found {job_id!r}")
     try:
         job = stores.jobs.get(job_id)
     except JobNotFound as error:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -187,7 +188,8 @@ def test_a_student_that_a_job_left_is_registered_by_its_branch(
     [
         ({"model": "small", "job": "x"}, "names both"),
         ({"branch": "branch0"}, "is of a `job`"),
-        ({"job": "x"}, "job: there is no job 'x'; accepted: the id of a distill job"),
+        ({"job": "\0"}, r"job: found '\\x00'; accepted: the id of a distill job"),
+        ({"job": str(UUID(int=7))}, "job: there is no job '0000"),
         ({"job": "DISTILLED", "branch": "b"}, "has no branch 'b'; accepted: branch0, branch1"),
         ({"job": "AUDITED"}, "is of kind audit"),
         ({"job": "QUEUED"}, "has no best.pt: it is queued"),

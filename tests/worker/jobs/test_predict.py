@@ -225,7 +225,7 @@ def test_who_goes_on_repeats_no_finished_photograph(
     done = first.run_dir / "done.jsonl"
     before = done.read_bytes()
     assert before.count(b"\n") == 2
-    done.write_bytes(before + b'{"id": 3, "name": "sub/b')
+    done.write_bytes(before + b'{"id": 3, "name": "sub/b' + bytes(5000))
     newcomer = folder / "0.png"
     newcomer.write_bytes((folder / "a.png").read_bytes())
 
