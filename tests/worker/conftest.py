@@ -7,8 +7,10 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import psycopg
 import pytest
+from moto.server import ThreadedMotoServer
 from sqlalchemy import make_url
 
 from worker.settings import WorkerSettings
@@ -118,3 +120,22 @@ def _wait_for(url: str) -> None:
         except psycopg.OperationalError:
             subprocess.run(["sleep", "0.1"], check=True)
     raise TimeoutError("PostgreSQL did not start")
+
+
+@pytest.fixture(scope="session")
+def s3_bucket() -> Iterator[str]:
+    """The URL of a bucket that a real server on this machine keeps."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            environment.setenv(name, value)
+        fsspec.filesystem("s3").mkdir("artifacts")
+        yield "s3://artifacts"
+    server.stop()

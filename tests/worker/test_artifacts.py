@@ -1,8 +1,8 @@
-"""Files that outlive a run: on disk, and in fsspec's memory store as the stand-in for S3."""
+"""Files that outlive a run: on disk, and in a real S3 server."""
 
+import uuid
 from pathlib import Path
 
-import fsspec
 import pytest
 
 from worker.artifacts import ArtifactStore, checked_key
@@ -11,11 +11,18 @@ from worker.errors import ArtifactUnusable
 HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # sha256sum of "hello"
 
 
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
-    """A store of each sort: here, and somewhere else."""
-    url = {"file": f"file://{tmp_path / 'store'}", "memory": f"memory://{tmp_path.name}"}
-    return ArtifactStore(url[request.param], tmp_path / "cache")
+@pytest.fixture(params=["file", "s3"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty store of each sort: here, and somewhere else."""
+    if request.param == "file":
+        return f"file://{tmp_path / 'store'}"
+    bucket: str = request.getfixturevalue("s3_bucket")
+    return f"{bucket}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(url, tmp_path / "cache")
 
 
 @pytest.fixture
@@ -87,11 +94,23 @@ def test_a_name_may_hold_folders() -> None:
     assert checked_key("students/a.onnx") == "students/a.onnx"
 
 
-def test_nothing_temporary_stays(tmp_path: Path, hello: Path) -> None:
+def test_nothing_temporary_stays(url: str, tmp_path: Path, hello: Path) -> None:
     """Neither beside the stored file nor in the cache."""
-    for url in (f"file://{tmp_path / 'store'}", "memory://nothing-stays"):
-        ArtifactStore(url, tmp_path / "cache").put(hello, "jobs/1/a.txt")
+    ArtifactStore(url, tmp_path / "cache").put(hello, "jobs/1/a.txt")
 
-    files = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]
-    assert sorted(map(str, files)) == ["hello.txt", "store/jobs/1/a.txt"]
-    assert fsspec.filesystem("memory").exists("/nothing-stays/jobs/1/a.txt")
+    files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert files - {"store/jobs/1/a.txt"} == {"hello.txt"}
+
+
+def test_what_is_removed_is_gone_with_all_below_it(store: ArtifactStore, hello: Path) -> None:
+    """A job's files go, its neighbour's stay; to remove what is not there is no error."""
+    for key in ("jobs/1/a", "jobs/1/b/c", "jobs/10/a"):
+        store.put(hello, key)
+
+    for _ in range(2):
+        store.remove("jobs/1")
+
+    assert store.keys("jobs/1") == []
+    assert store.keys("jobs") == ["jobs/10/a"]
+    store.remove("jobs/10/a")
+    assert store.keys("jobs") == []
