@@ -10,12 +10,13 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from model.files import write_json
 from model.training.events import EVENTS, EventLog
-from worker.failure import failure_of
+from worker.failure import DISK_FULL, failure_of
 from worker.jobs import KINDS, JobKind, Work
 from worker.runlock import take_run
 
@@ -95,9 +96,11 @@ def main(arguments: Sequence[str] | None = None, kinds: Mapping[str, JobKind] = 
     except Exception as error:
         failure = failure_of(error)
         log.exception("the job failed: %s", failure.reason)
-        events = EventLog(run_dir / EVENTS)
-        events.write("failed", reason=failure.reason, message=failure.message)
-        events.close()
+        try:
+            with closing(EventLog(run_dir / EVENTS)) as events:
+                events.write("failed", reason=failure.reason, message=failure.message)
+        except OSError:
+            return DISK_FULL if failure.reason == "disk full" else FAILED
         return FAILED
     return FINISHED if finished else STOPPED
 

@@ -26,6 +26,13 @@ from worker.errors import (
     VersionNotFound,
 )
 
+DISK_FULL: Final = 73
+"""Exit status of a child that found no room even for saying so (sysexits.h: EX_CANTCREAT)."""
+
+OUT_OF_MEMORY: Final = "out of memory"
+GPU_OUT_OF_MEMORY: Final = "GPU out of memory"
+KILLED: Final = "killed"
+
 REASONS: Final[Mapping[type[PoseError], str]] = {
     ConfigError: "bad configuration",
     DatasetError: "bad data",
@@ -33,7 +40,7 @@ REASONS: Final[Mapping[type[PoseError], str]] = {
     ComparisonImpossible: "nothing to compare with",
     TrainingDiverged: "NaN loss",
     DiskFull: "disk full",
-    ProcessLost: "out of memory or killed",
+    ProcessLost: KILLED,
     CheckpointUnusable: "bad checkpoint",
     ModelUnusable: "bad model",
     ReceiptUnusable: "bad receipt",
@@ -59,9 +66,9 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(next(known, "error"), str(error))
     # torch's own class, which this file must not import
     if type(error).__name__ == "OutOfMemoryError":
-        return Failure("GPU out of memory", f"{error}; try a smaller training.batch_size")
+        return Failure(GPU_OUT_OF_MEMORY, str(error))
     if isinstance(error, MemoryError):
-        return Failure("out of memory", "the process could not get more memory")
+        return Failure(OUT_OF_MEMORY, "the process could not get more memory")
     if isinstance(error, ModuleNotFoundError):
         return Failure("not installed", f"the worker lacks the package {error.name}")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -76,15 +83,46 @@ def timeout(limit_s: float | None) -> Failure:
     return Failure("timeout", message)
 
 
-def failure_of_exit(status: int, last_event: Mapping[str, Any] | None) -> Failure:
-    """What a child's exit status means; −N is signal N. Its own last word comes first."""
+def failure_of_exit(
+    status: int,
+    last_event: Mapping[str, Any] | None,
+    *,
+    for_memory: bool = False,
+    batch_size: int | None = None,
+) -> Failure:
+    """What a child's exit status means; −N is signal N. Its own last word comes first.
+
+    for_memory: whether the kernel killed it for memory, as far as that can be told. batch_size:
+    of the training, where it was one.
+    """
+    failure = _failure_of_exit(status, last_event)
+    if failure.reason == KILLED and for_memory:
+        failure = Failure(OUT_OF_MEMORY, f"{failure.message}, for memory")
+    if failure.reason in (OUT_OF_MEMORY, GPU_OUT_OF_MEMORY) and batch_size is not None:
+        return Failure(failure.reason, f"{failure.message}; {_advice(batch_size)}")
+    return failure
+
+
+def _failure_of_exit(status: int, last_event: Mapping[str, Any] | None) -> Failure:
     if last_event is not None and last_event["kind"] == "failed":
         return Failure(str(last_event.get("reason")), str(last_event.get("message")))
+    if status == DISK_FULL:
+        return Failure("disk full", "there is no space left on the worker's disk")
     if status == -signal.SIGKILL:
-        return Failure(
-            "out of memory or killed", "the process was killed (signal 9), most often for memory"
-        )
+        return Failure(KILLED, "the process was killed (signal 9)")
     if status < 0:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else ""
         return Failure("crashed", f"the process was ended by signal {-status} {name}".rstrip())
     return Failure("crashed", f"the process ended with status {status}")
+
+
+def batch_size_of(config: Mapping[str, Any]) -> int | None:
+    """People a step of a training's configuration; None of others, or where the device decides."""
+    training = config.get("training")
+    return training.get("batch_size") or None if isinstance(training, Mapping) else None
+
+
+def _advice(batch_size: int) -> str:
+    if batch_size < 2:
+        return "training.batch_size is 1 already: try a smaller network or crop"
+    return f"try training.batch_size {batch_size // 2} (it was {batch_size})"

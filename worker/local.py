@@ -16,7 +16,7 @@ from typing import Any, Final
 from model.cores import cores
 from model.training.events import EventFollower
 from worker.child import FINISHED, STOPPED, write_order
-from worker.failure import Failure, failure_of_exit
+from worker.failure import Failure, batch_size_of, failure_of_exit
 from worker.process import ChildGroup
 from worker.supervisor import CHILD, LOG
 
@@ -157,7 +157,7 @@ class _Running:
         if status in (STOPPED, -signal.SIGTERM):
             failure = _ASKED
         elif status != FINISHED:
-            failure = failure_of_exit(status, self._last)
+            failure = failure_of_exit(status, self._last, batch_size=batch_size_of(self.job.spec))
         self._listen(self.job.name, {"kind": "ended", "failure": failure})
         return failure
 

@@ -20,9 +20,10 @@ from worker.artifacts import checked_key, digest
 from worker.checkpoints import CheckpointKeeper, number_events, place_checkpoint
 from worker.child import FINISHED, STOPPED, ordered_attempt, write_order
 from worker.errors import ArtifactUnusable, ClaimRefused, JobNotFound, KindUnknown, LeaseLost
-from worker.failure import Failure, failure_of, failure_of_exit, timeout
+from worker.failure import Failure, batch_size_of, failure_of, failure_of_exit, timeout
 from worker.heartbeat import Heartbeat
 from worker.jobs import KINDS, JobKind
+from worker.memory import MemoryWatch
 from worker.paths import hidden
 from worker.process import ChildGroup
 from worker.runlock import end_earlier
@@ -116,6 +117,7 @@ class Attempt:
         self._follower = EventFollower(self._run_dir)
         self._last_event: dict[str, Any] | None = None
         self._lines = self._job.log_lines
+        self._batch_size = batch_size_of(self._job.resolved)
         self._stopped: int | None = None
         """After which epoch the training was stopped by the user."""
         self._state = State.STARTING
@@ -161,6 +163,7 @@ class Attempt:
                 output=output,
                 environment=_environment(),
             )
+        self._memory = MemoryWatch(child.pgid)
         self._keeper = CheckpointKeeper(
             self._stores.artifacts, self._jobs, self._claim, self._run_dir
         )
@@ -196,6 +199,7 @@ class Attempt:
         """Store what happens until the child's group has ended; why it was asked to, if it was."""
         why, told_to_finish = None, self._job.stop_requested
         while child.exit_status() is None:
+            self._memory.look()
             self._store_events()
             self._store_lines(self._log.read())
             if self._heartbeat.lost is not None:
@@ -240,7 +244,13 @@ class Attempt:
             # Without our asking: the machine goes down, and ends every process by itself.
             self._insist(lambda: jobs.release(claim, why or "its process was asked to end"))
         else:
-            self._fail(failure_of_exit(status or 0, self._last_event))
+            failure = failure_of_exit(
+                status or 0,
+                self._last_event,
+                for_memory=self._memory.killed,
+                batch_size=self._batch_size,
+            )
+            self._fail(failure)
 
     def _store_events(self) -> bool:
         """Store the events that are new, in order; False when there are none."""
@@ -255,6 +265,7 @@ class Attempt:
                 continue  # of an earlier attempt
             self._last_event = event
             if event["kind"] == "started":
+                self._batch_size = event.get("batch_size", self._batch_size)
                 self._advance(State.RUNNING)
             elif event["kind"] == "checkpoint":
                 self._keeper.changed()

@@ -2,11 +2,13 @@
 
 Steps of config["do"]: ["event", {…}], ["file", name, text], ["sleep", seconds], ["print", text],
 ["raise", class name], ["die", signal number], ["exit", status], ["wait"] (until asked to stop),
-["await", name] (until such a file is in the run folder), ["deaf"] (to TERM), ["spawn"] (a process that ignores TERM and whose id is in the file spawned).
-A job with parts tells what became of them instead.
+["await", name] (until such a file is in the run folder), ["full"] (no file may grow), ["grow"]
+(beyond what it may have), ["deaf"] (to TERM), ["spawn"] (a process that ignores TERM and whose id
+is in the file spawned). A job with parts tells what became of them instead.
 """
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -71,6 +73,11 @@ class Pretend(JobKind):
             case "await":
                 while not (work.run_dir / values[0]).exists():
                     time.sleep(0.02)
+            case "full":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))
+            case "grow":
+                resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+                bytearray(8 << 30)
             case "deaf":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
             case "spawn":
@@ -83,6 +90,7 @@ ERRORS: Mapping[str, Any] = {
     "diverged": lambda run: TrainingDiverged("the loss is no longer a finite number at step 7"),
     "data": lambda run: DatasetError(run / "joints.mat", 3, "has no joints"),
     "memory": lambda run: MemoryError(),
+    "cuda": lambda run: type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"),
     "disk": lambda run: OSError(28, "No space left on device"),
     "module": lambda run: ModuleNotFoundError("No module named 'torch'", name="torch"),
     "bug": lambda run: KeyError(str(run)),

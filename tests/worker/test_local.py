@@ -70,7 +70,7 @@ def test_a_job_that_fails_is_told_and_the_others_go_on(tmp_path: Path, told: Tol
     )
 
     assert failures["nan"] == Failure("NaN loss", "the loss is no longer a finite number at step 7")
-    assert failures["killed"].reason == "out of memory or killed"
+    assert failures["killed"].reason == "killed"
     assert set(failures) == {"nan", "killed"}
     ended = {name: event["failure"] for name, event in told.events if event["kind"] == "ended"}
     assert ended["well"] is None

@@ -107,11 +107,9 @@ def test_a_child_that_says_nothing_still_goes_through_every_state(
         ([["raise", "disk"]], "disk full", "there is no space left on the worker's disk"),
         ([["raise", "module"]], "not installed", "the worker lacks the package torch"),
         ([["raise", "bug"]], "unexpected error", "KeyError: '.'"),
-        (
-            [["die", 9]],
-            "out of memory or killed",
-            "the process was killed (signal 9), most often for memory",
-        ),
+        ([["grow"]], "out of memory", "the process could not get more memory"),
+        ([["full"], ["raise", "disk"]], "disk full", "there is no space left on the worker's disk"),
+        ([["die", 9]], "killed", "the process was killed (signal 9)"),
         ([["die", 11]], "crashed", "the process was ended by signal 11 SIGSEGV"),
         ([["exit", 3]], "crashed", "the process ended with status 3"),
     ],
@@ -128,6 +126,40 @@ def test_a_child_that_fails_leaves_a_reason(
     assert job.error["log"][:2] == ["--- attempt 1", "last words"]
     assert str(stores.settings.home) not in json.dumps(job.error)
     assert [a.name for a in stores.jobs.artifacts(job.id)] == ["log.txt"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [([["grow"]], "out of memory"), ([["raise", "cuda"]], "GPU out of memory")],
+)
+def test_who_has_too_little_memory_is_told_a_batch_to_try(
+    supervisor: Supervisor, steps: list, reason: str
+) -> None:
+    """Half of what the training had, which may be what the device chose."""
+    started = ["event", {"kind": "started", "batch_size": 48}]
+
+    chosen = run(supervisor, started, *steps, training={"batch_size": 0})
+    least = run(supervisor, STARTED, *steps, training={"batch_size": 1})
+
+    assert chosen.error is not None and least.error is not None
+    assert chosen.error["reason"] == least.error["reason"] == reason
+    assert chosen.error["message"].endswith("; try training.batch_size 24 (it was 48)")
+    assert "training.batch_size is 1 already" in least.error["message"]
+
+
+def test_a_child_that_is_killed_near_the_limit_was_killed_for_memory(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no count of the kernel says so, its last known size does."""
+    monkeypatch.setattr("worker.memory.memory_limit", lambda: 10 << 20)
+
+    job = run(supervisor, STARTED, ["sleep", 0.5], ["die", 9], training={"batch_size": 8})
+
+    assert job.error is not None
+    assert (job.error["reason"], job.error["message"]) == (
+        "out of memory",
+        "the process was killed (signal 9), for memory; try training.batch_size 4 (it was 8)",
+    )
 
 
 def test_of_a_long_log_the_last_lines_stay_with_the_job(supervisor: Supervisor) -> None:
