@@ -13,7 +13,7 @@ from model.data.readers import files
 from model.errors import DatasetError
 from model.files import write_json
 from model.geometry import Box
-from worker.jobs.photographs import Photographs
+from worker.jobs.photographs import Photographs, is_text
 
 MOST: Final = 200_000
 MOST_PEOPLE: Final = 1000
@@ -90,7 +90,7 @@ def _by_coco(photographs: Photographs, file: str) -> Iterator[Photo]:
     find = _Finder(photographs.names)
     for i, row in enumerate(lists["images"]):
         name = files.field(row, "file_name", file, f"image {i}")
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not is_text(name):
             raise DatasetError(file, f"image {i}", f"file_name should be text, found {name!r}")
         yield Photo(row["id"], find(name), tuple(boxes[row["id"]]))
 
@@ -114,6 +114,6 @@ class _Finder:
 
 def _id(row: Any, key: str, file: str, where: str) -> int | str:
     value = files.field(row, key, file, where)
-    if isinstance(value, int | str):
+    if isinstance(value, int) or (isinstance(value, str) and is_text(value)):
         return value
     raise DatasetError(file, where, f"{key} should be a whole number, found {value!r}")

@@ -164,8 +164,17 @@ def _opened_zip(path: Path) -> ZipFile:
 
 def _pictures(files: list[str]) -> tuple[list[str], int]:
     """Those that are pictures by their names, and how many others there are."""
-    names = [file for file in files if PurePosixPath(file).suffix.lower() in SUFFIXES]
+    names = [f for f in files if PurePosixPath(f).suffix.lower() in SUFFIXES and is_text(f)]
     return names, len(files) - len(names)
+
+
+def is_text(name: str) -> bool:
+    """Whether it can be written down: a file system takes bytes that are no text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _content(path: Path) -> bytes:

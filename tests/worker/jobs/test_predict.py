@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def folder(job_stores: Stores) -> Path:
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 no photograph")
     (folder / "notes.txt").write_text("hello")
     (folder / ".hidden.png").write_bytes(b"")
+    (folder / os.fsdecode(b"no-text-\xff.png")).write_bytes((folder / "a.png").read_bytes())
     images = [
         {"id": 70, "file_name": "b.png"},
         {"id": 7, "file_name": "a.png"},
@@ -58,7 +60,7 @@ def packed(folder: Path) -> Path:
     """The same as a ZIP."""
     path = folder.with_suffix(".zip")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for file in sorted(folder.rglob("*")):
+        for file in sorted(folder.rglob("*[a-z].*")):
             zipped.write(file, file.relative_to(folder))
         zipped.writestr("__MACOSX/a.png", b"")
         zipped.writestr("../../outside.png", (folder / "a.png").read_bytes())
@@ -116,7 +118,7 @@ def test_what_is_broken_is_told_and_costs_nobody_else(job_stores: Stores, answer
     """In the report and in the job's own result, with the reason."""
     report = left(job_stores, answered, "report.json")
     assert (report["photographs"], report["answered"], report["people"]) == (4, 3, 3)
-    assert report["ignored"] == 2
+    assert report["ignored"] == 3, "notes, the COCO file, and a name that is no text"
     (broken,) = report["broken"]
     assert broken["file"] == "broken.jpg"
     assert "damaged" in broken["reason"] or "not an image" in broken["reason"]
@@ -291,6 +293,10 @@ def test_what_makes_no_sense_is_refused_when_posted(
         ("[]", "should be an object"),
         ('{"images": [], "annotations": []}', "there are 0 photographs"),
         ('{"images": [{"id": 1}], "annotations": []}', "lacks|has no"),
+        (
+            '{"images": [{"id": 1, "file_name": "\\ud800.png"}], "annotations": []}',
+            "file_name should be text",
+        ),
         ('{"images": [{"id": 1}, {"id": 1}], "annotations": []}', "has the id 1 of another"),
         (
             '{"images": [{"id": 1, "file_name": "a.png"}], '
