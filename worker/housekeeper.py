@@ -1,18 +1,24 @@
 """The threads beside a worker's jobs: one takes jobs from lost workers and rings the bell again,
-one tells those who posted jobs that these have ended.
+one tells those who posted jobs that these have ended, one removes files of old jobs.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from worker.announcer import Announcer
 from worker.callbacks import Courier
+from worker.retention import sweep
 from worker.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
+
+_SWEEP_S: Final = 60.0
+"""Between two rounds of `worker.retention.sweep`."""
 
 
 class Housekeeper:
@@ -22,12 +28,18 @@ class Housekeeper:
         self._supervisor = supervisor
         self._announcer = announcer
         self._ended = threading.Event()
+        self._next_sweep = 0.0
         stores = supervisor.stores
         courier = Courier(stores.database, stores.settings)
-        # Two, since a receiver that does not answer must not keep a lost job waiting.
+        # Several, since a receiver that does not answer must not keep a lost job waiting, nor many
+        # files that are removed.
         self._threads = [
             threading.Thread(target=self._run, args=[work], name=name, daemon=True)
-            for name, work in (("housekeeper", self.tidy), ("courier", courier.deliver_due))
+            for name, work in (
+                ("housekeeper", self.tidy),
+                ("courier", courier.deliver_due),
+                ("janitor", self._sweep_when_due),
+            )
         ]
 
     def start(self) -> None:
@@ -47,6 +59,11 @@ class Housekeeper:
             # A queue that was emptied, or a message that lies with a dead worker. Only an idle
             # worker asks, and it takes what it asked for: messages do not pile up.
             self._announcer.announce_waiting(after_s=settings.reannounce_s, limit=1)
+
+    def _sweep_when_due(self) -> None:
+        if time.monotonic() >= self._next_sweep:
+            sweep(self._supervisor.stores)
+            self._next_sweep = time.monotonic() + _SWEEP_S
 
     def _run(self, work: Callable[[], None]) -> None:
         while not self._ended.wait(self._supervisor.stores.settings.housekeeping_s):

@@ -79,6 +79,18 @@ class WorkerSettings(BaseSettings):
     callback_secret: str | None = Field(
         None, description="signs what they are told (HMAC-SHA256)", repr=False
     )
+    keep_days: float = Field(
+        0.0,
+        ge=0,
+        description="after so long the files of an ended job go, but those of a registered model; "
+        "0 for never",
+    )
+    keep_gb: float = Field(
+        0.0,
+        ge=0,
+        description="ended jobs may take so much of the artifact store, and so much of each host's "
+        "runs_dir: the oldest go first; 0 for any",
+    )
     visibility_timeout_s: int = Field(
         24 * 3600,
         ge=1,

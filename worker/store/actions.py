@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from worker.errors import ActionRefused, JobInUse, JobNotFound
 from worker.store.parts import cancel_parts
+from worker.store.retention import DeletedJob
 from worker.store.steps import clock, step
 from worker.store.tables import ACTIONS, FINAL, Epoch, Job, State, Version
 
@@ -86,6 +87,7 @@ def forget(session: Session, job_ids: Sequence[str]) -> None:
     session.execute(update(Version).where(Version.job_id.in_(job_ids)).values(job_id=None))
     for job in session.scalars(select(Job).where(Job.id.in_(job_ids))):
         session.delete(job)
+        session.merge(DeletedJob(id=job.id, at=clock(session)))
 
 
 def is_judged(session: Session, job_id: str) -> bool:

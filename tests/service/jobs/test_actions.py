@@ -8,7 +8,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from service.settings import ServiceSettings
+from worker import retention
 from worker.store import Claim, Job, State
+from worker.store.retention import give_up
 from worker.stores import Stores, open_stores
 
 TINY = {"kind": "distill", "config": {"preset": "tiny", "training": {"epochs": 3}}}
@@ -164,6 +166,31 @@ def test_a_job_that_a_model_came_from_is_deleted_only_when_told(
     assert client.delete(f"/jobs/{job_id}", params={"force": True}).status_code == 204
     assert stores.registry.get("kept", 1).job_id is None
     assert stores.registry.open_local("kept", 1).exists()
+
+
+def test_files_that_were_pruned_are_told_so(
+    client: TestClient, stores: Stores, tmp_path: Path
+) -> None:
+    """They were there: 410, and the job shows since when they are not."""
+    job_id = posted(client)
+    claim = take(stores, job_id)
+    (tmp_path / "left").write_bytes(b"x")
+    stored = stores.artifacts.put(tmp_path / "left", f"jobs/{job_id}/a.png")
+    stores.jobs.add_artifact(claim, "a.png", stored.key, stored.bytes, stored.sha256)
+    stores.jobs.fail(claim, "NaN loss", "")
+    assert client.get(f"/jobs/{job_id}").json()["pruned_at"] is None
+    give_up(stores.database, job_id)
+
+    retention.sweep(stores)
+
+    job = client.get(f"/jobs/{job_id}").json()
+    assert (job["artifacts"], job["actions"]) == ([], ["retry", "delete"])
+    assert job["pruned_at"] is not None
+    gone = client.get(f"/jobs/{job_id}/artifacts/a.png")
+    assert (gone.status_code, gone.json()["type"]) == (410, "urn:okdhp:problem:artifact-gone")
+    refused = client.post(f"/jobs/{job_id}/resume")
+    assert refused.status_code == 409
+    assert "its files were pruned; possible actions: retry, delete" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("action", ["stop", "resume", "retry"])
