@@ -12,7 +12,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from model.files import replaced
-from worker.errors import ArtifactUnusable
+from worker.errors import ArtifactUnusable, StoreUnusable
 
 _CHUNK: Final = 1 << 20
 _NAME_LENGTH: Final = 300
@@ -31,8 +31,15 @@ class ArtifactStore:
     """Files by their key, a relative path with `/`. Safe to share between threads."""
 
     def __init__(self, url: str, cache: Path) -> None:
-        """`cache`: a folder of this host for copies of what lies elsewhere."""
-        self._files, self._root = url_to_fs(url)
+        """`cache`: a folder of this host for copies of what lies elsewhere.
+
+        Raises StoreUnusable for a URL of no known kind of store, or of one that is not installed.
+        """
+        try:
+            self._files, self._root = url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            accepted = "file:///FOLDER, or s3://BUCKET/FOLDER with pip install 'okdhp[s3]'"
+            raise StoreUnusable(f"no artifacts can be kept there: {error}; {accepted}") from None
         self._local = isinstance(self._files, LocalFileSystem)
         self._cache = cache
         self._copying = threading.Lock()  # `replaced` takes one writer of a file a process

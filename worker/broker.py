@@ -21,6 +21,7 @@ from worker.bound import bound
 from worker.errors import BrokerUnusable
 
 _SOCKET_PATH_BYTES: Final = 100  # Linux takes 107, macOS 103
+_SOCKET: Final = "valkey.sock"
 _START_S: Final = 10.0
 _STOP_S: Final = 5.0
 
@@ -47,11 +48,11 @@ class EmbeddedBroker:
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
-        socket = self._folder / "valkey.sock"
+        socket = self._folder / _SOCKET
         if len(bytes(socket)) > _SOCKET_PATH_BYTES:
             if self._short is None:  # started again, it keeps its URL
                 self._short = Path(tempfile.mkdtemp(prefix="okdhp-"))  # 0700 as well
-            socket = self._short / "valkey.sock"
+            socket = self._short / _SOCKET
         self._socket = socket
         socket.unlink(missing_ok=True)
         try:
@@ -127,3 +128,11 @@ class EmbeddedBroker:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def running_url(folder: Path) -> str | None:
+    """For Celery, of the broker that another process started in this folder; None where none runs,
+    or where the folder's path is too long for a socket.
+    """
+    socket = folder.absolute() / _SOCKET
+    return f"redis+socket://{socket}" if socket.is_socket() else None

@@ -22,6 +22,7 @@ from service.cli import (
     choose,
     compare,
     data,
+    doctor,
     evaluate,
     export,
     jobs,
@@ -74,6 +75,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 app.command()(worker.worker)
+app.command()(doctor.doctor)
 
 
 def main() -> NoReturn:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from worker.artifacts import ArtifactStore, checked_key
-from worker.errors import ArtifactUnusable
+from worker.errors import ArtifactUnusable, StoreUnusable
 
 HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # sha256sum of "hello"
 
@@ -92,6 +92,12 @@ def test_a_name_that_leaves_its_folder_is_refused(store: ArtifactStore, name: st
 def test_a_name_may_hold_folders() -> None:
     """As `students/a.onnx`."""
     assert checked_key("students/a.onnx") == "students/a.onnx"
+
+
+def test_a_store_of_no_known_kind_is_refused(tmp_path: Path) -> None:
+    """At the start, with what is accepted."""
+    with pytest.raises(StoreUnusable, match=r"gopher.*s3://BUCKET"):
+        ArtifactStore("gopher://nowhere", tmp_path)
 
 
 def test_nothing_temporary_stays(url: str, tmp_path: Path, hello: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from worker.store.database import Database, now
-from worker.store.tables import Job, State
+from worker.store.tables import ACTIVE, Job, State
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,22 @@ class Census:
     """By state and kind, where there are any."""
     oldest_queued_s: float
     """Since the oldest job in `queued` was posted; 0 where none is."""
+    overdue: int
+    """Jobs whose worker did not renew its lease, and that nobody has taken from it yet."""
 
 
 def census(database: Database) -> Census:
-    """Counts in one query."""
+    """All counts at one moment."""
     query = select(Job.state, Job.kind, func.count(), now() - func.min(Job.created_at)).group_by(
         Job.state, Job.kind
     )
+    silent = select(func.count()).where(Job.state.in_(ACTIVE), Job.lease_expires_at < now())
     with database.reading() as session:
         rows = session.execute(query).all()
+        overdue = session.scalar(silent) or 0
     queued = [age_s for state, _, _, age_s in rows if state == State.QUEUED]
     return Census(
         counts={(state, kind): number for state, kind, number, _ in rows},
         oldest_queued_s=max(queued, default=0.0),
+        overdue=overdue,
     )

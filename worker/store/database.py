@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
@@ -65,8 +67,7 @@ class Database:
 
         Raises StoreUnusable when a newer version wrote the database.
         """
-        config = AlembicConfig()
-        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+        config = _migrations()
         with self._writing.begin() as connection:  # SQLite: BEGIN IMMEDIATE is the lock
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
@@ -78,8 +79,25 @@ class Database:
                     f"the database is of another version than this program: {error}"
                 ) from None
 
+    def revision(self) -> str | None:
+        """Of its tables; None where there are none yet."""
+        with self.engine.connect() as connection:
+            found: str | None = MigrationContext.configure(connection).get_current_revision()
+        return found
+
     def close(self) -> None:
         self.engine.dispose()
+
+
+def newest_revision() -> str | None:
+    """Of this program's tables."""
+    return ScriptDirectory.from_config(_migrations()).get_current_head()
+
+
+def _migrations() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    return config
 
 
 def open_database(url: str) -> Database:
