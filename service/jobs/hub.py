@@ -70,9 +70,11 @@ class Hub:
                 return
             if after < now.seq:
                 frames = await watch.after(after)
-                if frames:
-                    yield b"".join(frame for _, frame in frames)
-                    after = frames[-1][0]
+                if not frames:  # the store does not answer, or the job is being deleted
+                    await asyncio.sleep(POLL_S)
+                    continue
+                yield b"".join(frame for _, frame in frames)
+                after = frames[-1][0]
                 continue
             if now.progress is not None and now.progress != progress:
                 progress = now.progress
@@ -110,14 +112,13 @@ class _Watch:
         self._poller.cancel()
 
     async def after(self, seq: int) -> Sequence[Frame]:
-        """The next events; none if the store does not answer, a moment later."""
-        if self._recent and self._recent[0][0] <= seq + 1:
+        """The next events; none if the store does not answer."""
+        if self._recent and self._recent[0][0] <= seq + 1 <= self._recent[-1][0]:
             return [frame for frame in self._recent if frame[0] > seq]
         try:
             return await asyncio.to_thread(_frames, self._database, self._job_id, seq)
         except SQLAlchemyError as error:
             log.warning("events of job %s cannot be read: %s", self._job_id, error)
-            await asyncio.sleep(POLL_S)
             return ()
 
     async def _poll(self) -> None:
@@ -131,6 +132,8 @@ class _Watch:
                 log.warning("job %s cannot be followed: %s", self._job_id, error)
                 continue
             if frames:
+                if frames[0][0] > self._read + 1:
+                    self._recent.clear()  # they must have no gap
                 self._recent.extend(frames)
                 self._read = frames[-1][0]
             if frames or now != self.standing:
@@ -139,10 +142,11 @@ class _Watch:
 
 
 def _look(database: Database, job_id: str, read: int) -> tuple[Standing | None, list[Frame]]:
-    """Where the job stands, and some of the events after `read`."""
+    """Where the job stands, and the last of the events after `read`."""
     now = standing(database, job_id)
-    new = now is not None and now.seq > read
-    return now, _frames(database, job_id, read) if new else []
+    if now is None or now.seq <= read:
+        return now, []
+    return now, _frames(database, job_id, max(read, now.seq - _PAGE))
 
 
 def _frames(database: Database, job_id: str, after: int) -> list[Frame]:

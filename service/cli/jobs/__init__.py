@@ -122,6 +122,9 @@ def post(
     callback_url: Annotated[
         str | None, typer.Option(help="Is told when the job ends.", show_default=False)
     ] = None,
+    timeout_s: Annotated[
+        float | None, typer.Option("--timeout", help="Seconds that it may work.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--watch", help="Follow it, as `watch` does.")] = False,
     server: Server = HERE,
     key: Key = None,
@@ -130,9 +133,9 @@ def post(
 
     okdhp jobs post distill preset=tiny training.epochs=20 --watch
     """
+    said = {"callback_url": callback_url, "timeout_s": timeout_s}
     body: dict[str, Any] = {"kind": kind, "config": _config(settings or [])}
-    if callback_url is not None:
-        body["callback_url"] = callback_url
+    body |= {name: value for name, value in said.items() if value is not None}
     with _client(server, key) as client:
         job = client.ask("POST", "/jobs", json=body).json()["id"]
         typer.echo(job)

@@ -115,7 +115,7 @@ def told(url: str, stores: Stores) -> tuple[str, bytes]:
     return claim.job_id, whole(url, claim.job_id)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cuts=st.lists(st.floats(0, 1), min_size=1, max_size=3))
 def test_wherever_a_stream_is_cut_the_next_goes_on(
     url: str, told: tuple[str, bytes], cuts: list[float]
@@ -150,8 +150,9 @@ def test_a_listener_that_is_cut_off_again_and_again_misses_nothing(
     worker = threading.Thread(target=work)
     worker.start()
     seen: list[Event] = []
-    cuts = 0
+    cuts, until = 0, time.monotonic() + 60
     while not seen or seen[-1][2].get("new") != "succeeded":
+        assert time.monotonic() < until
         last = str(seen[-1][0]) if seen else "0"
         received = b""
         address = f"{url}/jobs/{claim.job_id}/events"
@@ -244,6 +245,21 @@ def test_listeners_share_one_look_at_the_database(
 
     assert looks <= (time.monotonic() - began) / hub.POLL_S
     assert looks == before, "a job that nobody follows is looked at"
+
+
+def test_a_listener_that_does_not_read_holds_nobody_up(url: str, stores: Stores) -> None:
+    """It is sent what it takes, and gets the rest from the store when it wakes."""
+    claim = claimed(stores)
+    with httpx.stream("GET", f"{url}/jobs/{claim.job_id}/events", timeout=20) as slow:
+        for n in range(100):  # more than the buffers between us take
+            stores.jobs.add_lines(claim, 100 * n + 1, ["x" * 400] * 100)
+        finish(stores, claim)
+
+        quick = kept(parsed(whole(url, claim.job_id)))
+        late = kept(parsed(b"".join(slow.iter_raw())))
+
+    assert [number for number, _, _ in quick] == list(range(1, 106))
+    assert late == quick
 
 
 def test_a_server_that_ends_takes_its_listeners_along(
