@@ -21,9 +21,9 @@ from worker.errors import (
 )
 from worker.store import actions
 from worker.store.database import Database, now
-from worker.store.events import ARTIFACT, METRICS, append, append_lines
+from worker.store.events import ARTIFACT, append, append_lines
 from worker.store.identity import body_sha256, new_id
-from worker.store.metrics import epoch_entry, summary
+from worker.store.metrics import summary
 from worker.store.parts import (
     NewPart,
     Waiting,
@@ -32,6 +32,7 @@ from worker.store.parts import (
     waiting_of,
 )
 from worker.store.reaper import reap
+from worker.store.recording import record
 from worker.store.steps import clock, note_step, step
 from worker.store.tables import (
     Artifact,
@@ -321,22 +322,7 @@ class JobStore:
         events: in their order, each with `seq` and `kind` (progress, epoch, finished are kept).
         """
         with self._database.writing() as session:
-            job = self._owned(session, claim)
-            at = clock(session)
-            for event in events:
-                if event["seq"] <= job.event_seq:
-                    continue
-                job.event_seq = event["seq"]
-                match event["kind"]:
-                    case "progress":
-                        job.progress = epoch_entry(event)
-                    case "epoch":
-                        entry = epoch_entry(event)
-                        if session.get(Epoch, (job.id, entry["epoch"])) is None:
-                            append(session, job, at, METRICS, entry)
-                        session.merge(Epoch(job_id=job.id, epoch=entry["epoch"], entry=entry))
-                    case "finished":
-                        job.result = dict(event.get("metrics") or {})
+            record(session, self._owned(session, claim), events)
 
     def add_lines(self, claim: Claim, first: int, lines: Sequence[str]) -> None:
         """Store lines of the run's log; those that are stored already change nothing.

@@ -1,12 +1,17 @@
 """Taking jobs from workers that were lost, inside somebody's transaction."""
 
+from typing import Final
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.failure import Failure, timeout
 from worker.store.database import now
+from worker.store.events import LOG, JobEvent
 from worker.store.steps import clock, step
 from worker.store.tables import ACTIVE, Job, State
+
+_LOG_LINES: Final = 200
 
 
 def reap(session: Session, reaper: str, lost_limit: int) -> list[tuple[str, State]]:
@@ -29,12 +34,24 @@ def reap(session: Session, reaper: str, lost_limit: int) -> list[tuple[str, Stat
             new = State.CANCELLED
         elif failure := _failure(job, clock(session), lost_limit):
             new = State.FAILED
-            job.error = {"reason": failure.reason, "message": failure.message, "log": []}
+            job.error = {
+                "reason": failure.reason,
+                "message": failure.message,
+                "log": _last_lines(session, job.id),
+            }
         else:
             new = State.QUEUED
         step(session, job, new, reaper, reason)
         reaped.append((job.id, new))
     return reaped
+
+
+def _last_lines(session: Session, job_id: str) -> list[str]:
+    """Of the log as it was stored: its file lies with the host that is lost."""
+    of_log = (JobEvent.job_id == job_id) & (JobEvent.kind == LOG)
+    query = select(JobEvent.data).where(of_log).order_by(JobEvent.seq.desc()).limit(_LOG_LINES)
+    batches = [data["lines"] for data in session.scalars(query)]
+    return [line for lines in reversed(batches) for line in lines][-_LOG_LINES:]
 
 
 def _failure(job: Job, at: float, lost_limit: int) -> Failure | None:

@@ -205,6 +205,8 @@ def test_a_job_s_time_begins_with_its_first_claim_and_again_when_it_is_resumed(
 ) -> None:
     """Waiting costs none of it; a worker that is lost gives none of it back."""
     claim = claimed(jobs, timeout_s=1000.0)
+    jobs.add_lines(claim, 1, [f"line {n}" for n in range(300)])
+    jobs.add_lines(claim, 301, ["the last"])
     assert jobs.renew(claim) == Wishes()
     deadline = jobs.get(claim.job_id).deadline_at
     jobs.release(claim, "")
@@ -222,4 +224,5 @@ def test_a_job_s_time_begins_with_its_first_claim_and_again_when_it_is_resumed(
     assert job.error is not None
     assert job.error["reason"] == "timeout"
     assert "longer than its limit of 1000 s" in job.error["message"]
+    assert (len(job.error["log"]), job.error["log"][-2:]) == (200, ["line 299", "the last"])
     assert jobs.resume(claim.job_id, {}, "").deadline_at is None

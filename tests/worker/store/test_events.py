@@ -61,8 +61,8 @@ def test_an_epoch_that_ran_again_is_told_once(jobs: JobStore, database: Database
     """A run that goes on from its checkpoint repeats what came after it, under new numbers."""
     claim = claimed(jobs)
     jobs.record(claim, EPOCHS[:3])
-    jobs.restart_events(claim)
-    again = [{**e, "seq": n, "loss": {"total": 9.0}} for n, e in enumerate(EPOCHS[1:], 1)]
+    after = EPOCHS[2]["seq"]
+    again = [{**e, "seq": after + n, "loss": {"total": 9.0}} for n, e in enumerate(EPOCHS[1:], 1)]
     jobs.record(claim, again)
 
     events = events_after(database, claim.job_id, 0, 100)
