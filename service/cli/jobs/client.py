@@ -69,20 +69,20 @@ class Client:
 
         The last one is `end`. notice: is told when a connection broke.
         """
-        after, failed = 0, 0
+        after, failed, told = 0, 0, False
         while True:
             try:
                 for event in self._stream(job_id, after):
-                    failed = 0
-                    after = event.seq or after
+                    after, failed, told = event.seq or after, 0, False
                     yield event
                     if event.kind == "end":
                         return
             except ServerAway as fault:
                 if after == 0:  # it never answered
                     raise
-                if failed == 0:
+                if not told:
                     notice(f"{fault}; trying again")
+                told = True
             time.sleep(_PAUSES_S[min(failed, len(_PAUSES_S) - 1)])
             failed += 1
 
