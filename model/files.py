@@ -24,17 +24,25 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise DiskFull(path.name) from error
-        raise
+        with told_when_full(path.name):
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def told_when_full(name: str) -> Iterator[None]:
+    """The system's words for a disk without room as ours. Raises DiskFull; name: of the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise DiskFull(name) from error
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -259,20 +259,27 @@ class Promotion(Table):
 
 
 class Dataset(Table):
-    """A labelled set below the data folder, as it was when it was registered."""
+    """A version of a labelled set, as it was when it came; its number is never given again."""
 
     __tablename__ = "datasets"
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     format: Mapped[str] = mapped_column(String(16))
     path: Mapped[str] = mapped_column(String(1000))
     """Relative to the data folder."""
+    content: Mapped[str | None] = mapped_column(String(64))
+    """SHA-256 over an uploaded set's files; None for a path that somebody registered."""
     splits: Mapped[dict[str, Any]]
     """For each split its counts: people, images, joints."""
     problems: Mapped[list[Any]]
     """What a person should know, one sentence each."""
     fingerprint: Mapped[str] = mapped_column(String(64))
+    validation: Mapped[str | None] = mapped_column(String(36))
+    """The job that looks at every picture, where one was posted with the upload."""
     created_at: Mapped[float]
+    deleted_at: Mapped[float | None]
+    """The row stays: who names the version learns what became of it."""
 
 
 class ApiKey(Table):

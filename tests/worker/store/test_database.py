@@ -17,7 +17,7 @@ from worker.errors import StoreUnusable
 from worker.store import Database, JobStore, open_database
 from worker.store import database as database_file
 from worker.store.database import now
-from worker.store.tables import Artifact, Model, Promotion, Table, Version
+from worker.store.tables import Artifact, Dataset, Model, Promotion, Table, Version
 
 MIGRATIONS = Path(database_file.__file__).with_name("migrations")
 JOB_OF_0001 = (
@@ -37,6 +37,10 @@ VERSION_OF_0003 = (
 PROMOTION_OF_0003 = (
     "INSERT INTO promotions (id, model, version, at, who, why) "
     "VALUES (1, 'gym', 1, 1.0, 'ada', 'better')"
+)
+DATASET_OF_0006 = (
+    "INSERT INTO datasets (name, format, path, splits, problems, fingerprint, created_at) "
+    "VALUES ('lsp', 'lsp', 'sets/lsp', '{\"train\": {}}', '[]', 'f', 1.0)"
 )
 OPEN = "import sys; from worker.store import open_database; open_database(sys.argv[1]).close()"
 
@@ -112,6 +116,25 @@ def test_a_version_that_is_in_production_stays_through_an_upgrade(database_url: 
     assert (version.branch, version.variant) == ("nano", "fp32")
     with pytest.raises(IntegrityError), older.writing() as session:
         session.execute(text("UPDATE promotions SET version = 2"))
+    older.close()
+
+
+def test_a_registered_set_becomes_its_name_s_first_version(database_url: str) -> None:
+    """Configurations of last year name it still."""
+    older = Database(database_url)
+    with older.engine.begin() as connection:
+        config = AlembicConfig()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        connection.exec_driver_sql(DATASET_OF_0006)
+    older.upgrade()
+
+    with older.reading() as session:
+        kept = session.get_one(Dataset, ("lsp", 1))
+    assert (kept.path, kept.splits, kept.content, kept.deleted_at) == (
+        "sets/lsp", {"train": {}}, None, None,
+    )  # fmt: skip
     older.close()
 
 
