@@ -20,6 +20,7 @@ from service.jobs import events as job_events
 from service.jobs import logs as job_logs
 from service.jobs import routes as jobs
 from service.jobs.hub import Hub
+from service.jobs.lost import take_from_lost_workers
 from service.keys.guard import KeyGuard
 from service.keys.ring import KeyRing
 from service.limits import BodyLimit
@@ -66,6 +67,8 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
             for part in (parts.models, parts.keys, parts.degrader)
             if part is not None
         ]
+        lost = take_from_lost_workers(parts.stores.jobs, settings.housekeeping_s)
+        watches.append(asyncio.create_task(lost))
         try:
             yield
         finally:
