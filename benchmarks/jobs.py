@@ -65,12 +65,15 @@ def with_store(home: Path, given: argparse.Namespace, parts: list[str]) -> None:
     stores = open_stores(WorkerSettings(home=home))
     ids = filled(stores, given.jobs, given.epochs)
     url = f"http://127.0.0.1:{free_port()}"
-    with server(serve(home, url, "--no-worker"), url, {}):
+    with server(serve(home, url, "--no-worker"), url, {}) as pid:
         if "get" in parts:
             paths = [
                 f"/jobs/{ids[i]}" for i in np.random.default_rng(0).integers(len(ids), size=ASKED)
             ]
+            before = cpu_s(pid)["serve"]
             told("GET /jobs/{id}", asked(url, paths))
+            own_ms = 1e3 * (cpu_s(pid)["serve"] - before) / len(paths)
+            say(f"  of it the server's CPU time, whatever else runs here: {own_ms:.1f} ms")
             long = filled(stores, 1, 5_000)[0]
             told("the same of a job of 5,000 epochs", asked(url, [f"/jobs/{long}"] * 50))
         if "list" in parts:

@@ -128,8 +128,8 @@ class _Watch:
                 now, frames = await asyncio.to_thread(
                     _look, self._database, self._job_id, self._read
                 )
-            except SQLAlchemyError as error:
-                log.warning("job %s cannot be followed: %s", self._job_id, error)
+            except Exception:  # a database that is away for a moment must not end the watch
+                log.exception("job %s cannot be followed now", self._job_id)
                 continue
             if frames:
                 if frames[0][0] > self._read + 1:
