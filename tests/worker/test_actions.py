@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from worker.settings import WorkerSettings
-from worker.store import State
+from worker.store import Job, State
 from worker.stores import Stores
 from worker.supervisor import Supervisor
 
@@ -109,9 +110,15 @@ def test_a_job_that_works_too_long_is_ended_with_all_that_it_started(
     object.__setattr__(stores, "settings", hasty)
     supervisor = Supervisor(stores, kinds=pretend.KINDS, child=pretend.COMMAND)
     steps = [["deaf"], ["spawn"], STARTED, ["print", "stuck\n"], ["sleep", 600]]
-    job_id = post(stores, *steps, timeout_s=1.0)
+    job_id = post(stores, *steps, timeout_s=600.0)
+    thread = threading.Thread(target=supervisor.run, args=[job_id])
+    thread.start()
+    log = settings.run_dir(job_id) / "log.txt"
+    eventually(lambda: log.exists() and "stuck" in log.read_text())
 
-    supervisor.run(job_id)
+    with stores.database.writing() as session:
+        session.execute(update(Job).values(deadline_at=1.0))
+    thread.join(20)
 
     job = stores.jobs.get(job_id)
     assert (job.state, job.error and job.error["reason"]) == (State.FAILED, "timeout")
