@@ -168,7 +168,7 @@ def _jobs(stores: Stores) -> Finding:
 
 
 def _datasets(stores: Stores) -> Finding:
-    part, names = "data sets", [found.name for found in stores.datasets.all()]
+    part, names = "data sets", [found.reference for found in stores.datasets.all()]
     gone = []
     for name in names:
         try:

@@ -55,9 +55,10 @@ class Audit(JobKind):
         asked: AuditConfig = validated(AuditConfig, config)
         for reference, job_id in asked.references:
             pin(reference, job_id, stores)
-        for i, source in enumerate(asked.data):
-            check_source(source, f"data[{i}]", stores)
-        return asked.model_dump(mode="json")
+        data = tuple(
+            check_source(source, f"data[{i}]", stores) for i, source in enumerate(asked.data)
+        )
+        return asked.model_copy(update={"data": data}).model_dump(mode="json")
 
     def prepare(self, resolved: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked = AuditConfig.model_validate(resolved)

@@ -16,7 +16,7 @@ from model.errors import PoseError
 from model.training.events import EVENTS, EventLog
 from worker.jobs.distill import Distill
 from worker.jobs.kind import JobKind, Work
-from worker.jobs.sources import check_source, placed_source
+from worker.jobs.sources import check_source, check_training, placed_source
 from worker.registry import read_card
 from worker.store.parts import NewPart
 from worker.store.tables import Job, State, Version
@@ -37,9 +37,12 @@ class Compare(JobKind):
 
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked = load_comparison(config)
-        for i, source in enumerate(asked.report):
-            check_source(source, f"report[{i}]", stores)
-        return asked.model_dump(mode="json")
+        report = tuple(
+            check_source(source, f"report[{i}]", stores) for i, source in enumerate(asked.report)
+        )
+        data = check_training(load_config(asked.config), stores).data.model_dump(mode="json")
+        pinned = {"report": report, "config": {**asked.config, "data": data}}
+        return asked.model_copy(update=pinned).model_dump(mode="json")
 
     def parts(self, resolved: Mapping[str, Any], stores: Stores) -> Sequence[NewPart]:
         trees = {

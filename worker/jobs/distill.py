@@ -9,7 +9,7 @@ from model.config import Config, load_config, merge
 from model.errors import ConfigError, Fault
 from worker.jobs.kind import JobKind, Work
 from worker.jobs.references import pinned, placed
-from worker.jobs.sources import check_source
+from worker.jobs.sources import check_training
 from worker.registry import read_card
 from worker.store.tables import Job, State, Version
 from worker.stores import Stores
@@ -30,10 +30,7 @@ class Distill(JobKind):
     trains: ClassVar[bool] = True
 
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
-        resolved = load_config(config)
-        for part, sources in (("train", resolved.data.train), ("valid", resolved.data.valid)):
-            for i, source in enumerate(sources):
-                check_source(source, f"data.{part}[{i}]", stores)
+        resolved = check_training(load_config(config), stores)
         return pinned(resolved.model_dump(mode="json"), stores)
 
     def resumed(self, job: Job, epochs: int | None, trained: int) -> dict[str, Any]:

@@ -55,7 +55,8 @@ class Evaluate(JobKind):
 
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked: EvaluateConfig = validated(EvaluateConfig, config)
-        check_source(asked.data, "data", stores)
+        data = check_source(asked.data, "data", stores)
+        asked = asked.model_copy(update={"data": data})
         if asked.job is not None and asked.whole_run:
             finished_job(asked.job, stores)
             return asked.model_dump(mode="json")

@@ -70,10 +70,10 @@ class Export(JobKind):
         name = checked_name(asked.name or own_name, "model")
         data = _data_of(job_id, stores)
         measure, calibrate = chosen_people(asked.variant, asked.measure, asked.calibrate, data)
-        for key, source in (("measure", measure), ("calibrate", calibrate)):
-            if source is not None:
-                check_source(source, key, stores)
-        people = {"measure": measure, "calibrate": calibrate}
+        people = {
+            key: None if source is None else check_source(source, key, stores)
+            for key, source in (("measure", measure), ("calibrate", calibrate))
+        }
         resolved = asked.model_copy(update={**student, **people, "name": name})
         return resolved.model_dump(mode="json")
 

@@ -64,7 +64,8 @@ class Predict(JobKind):
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         asked: PredictConfig = validated(PredictConfig, config)
         if asked.data is not None:
-            check_source(asked.data, "data", stores)
+            data = check_source(asked.data, "data", stores)
+            asked = asked.model_copy(update={"data": data})
         if asked.path is not None:
             _check_path(asked.path, asked.boxes, stores.settings.data_dir)
         return asked.model_dump(mode="json") | pinned_student(asked, stores)

@@ -1,6 +1,6 @@
-"""Which data a posted job may name."""
+"""Which data a posted job may name, and which version of them it means from then on."""
 
-from model.config import SourceConfig
+from model.config import Config, SourceConfig
 from model.errors import ConfigError, Fault
 from worker.datasets import WHOLE
 from worker.stores import Stores
@@ -15,10 +15,10 @@ def placed_source(source: SourceConfig, stores: Stores) -> SourceConfig:
     return SourceConfig.model_validate(source.model_dump() | named)
 
 
-def check_source(source: SourceConfig, where: str, stores: Stores) -> None:
-    """A registered set or the built-in synthetic one; never a path, which would be the server's.
+def check_source(source: SourceConfig, where: str, stores: Stores) -> SourceConfig:
+    """The source as it is stored with a job: a registered set with its version, or synthetic.
 
-    Raises ConfigError, DatasetNotFound.
+    A path is refused: it would be the server's. Raises ConfigError, DatasetNotFound.
     """
     if source.path is not None:
         raise ConfigError(
@@ -31,8 +31,9 @@ def check_source(source: SourceConfig, where: str, stores: Stores) -> None:
             ]
         )
     if source.dataset is None:
-        return
-    splits = [name for name in stores.datasets.get(source.dataset).splits if name != WHOLE]
+        return source
+    found = stores.datasets.get(source.dataset)
+    splits = [name for name in found.splits if name != WHOLE]
     if source.split is not None and source.split not in splits:
         fault = Fault(
             f"{where}.split",
@@ -40,3 +41,15 @@ def check_source(source: SourceConfig, where: str, stores: Stores) -> None:
             ", ".join(splits) or "none: the set has no splits",
         )
         raise ConfigError([fault])
+    return source.model_copy(update={"dataset": found.reference})
+
+
+def check_training(config: Config, stores: Stores) -> Config:
+    """A training's configuration with every source as `check_source` has it. Raises as it does."""
+    pinned = {
+        part: tuple(
+            check_source(source, f"data.{part}[{i}]", stores) for i, source in enumerate(sources)
+        )
+        for part, sources in (("train", config.data.train), ("valid", config.data.valid))
+    }
+    return config.model_copy(update={"data": config.data.model_copy(update=pinned)})

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Index,
     String,
     UniqueConstraint,
+    desc,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -34,6 +35,17 @@ class State(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+class Need(StrEnum):
+    """What a job asks of the device that it is given."""
+
+    GPU = "gpu"
+    CPU = "cpu"
+    ANY = "any"
+
+
+PRIORITY: Final = 5
+"""Of a job for which none was given; from 0 to 9, higher ones go first."""
 
 _ENDS: Final = frozenset({State.FAILED, State.CANCELLED, State.QUEUED})
 
@@ -83,6 +95,12 @@ class Table(DeclarativeBase):
             length=16,
             values_callable=lambda states: [str(s) for s in states],
         ),
+        Need: Enum(
+            Need,
+            native_enum=False,
+            length=8,
+            values_callable=lambda needs: [str(n) for n in needs],
+        ),
     }
 
 
@@ -96,6 +114,7 @@ class Job(Table):
         Index("jobs_by_kind", "kind", "id"),
         Index("jobs_by_lease", "lease_expires_at"),
         Index("jobs_by_parent", "parent_id", "id"),
+        Index("jobs_by_turn", "state", "needs", desc("priority"), "id"),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -110,6 +129,8 @@ class Job(Table):
     """As it was posted."""
     resolved: Mapped[dict[str, Any]]
     """With every value that was not given; data sets by name."""
+    priority: Mapped[int] = mapped_column(default=PRIORITY)
+    needs: Mapped[Need] = mapped_column(default=Need.ANY)
     attempt: Mapped[int] = mapped_column(default=0)
     """Raised by every claim; a worker's writes name theirs."""
     lost: Mapped[int] = mapped_column(default=0)
@@ -123,6 +144,8 @@ class Job(Table):
     ended_at: Mapped[float | None]
     announced_at: Mapped[float | None]
     """When the broker was last told, None if it has to be."""
+    held_up: Mapped[str | None] = mapped_column(String(200))
+    """Why a worker that looked could not take it; gone with the next claim."""
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     stop_requested: Mapped[bool] = mapped_column(default=False)
     """Whether it should evaluate and export what it has, and end well."""
@@ -280,6 +303,11 @@ class Dataset(Table):
     created_at: Mapped[float]
     deleted_at: Mapped[float | None]
     """The row stays: who names the version learns what became of it."""
+
+    @property
+    def reference(self) -> str:
+        """What means this version for ever."""
+        return f"{self.name}:{self.version}"
 
 
 class ApiKey(Table):
