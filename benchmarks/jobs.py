@@ -5,7 +5,8 @@
 get, list: over a store of --jobs jobs with --epochs epochs each. latency: from an event's commit to
 a listener that has it. listeners: the API's answers with and without them, each of them following
 one job with ten events a second. training: CPU time that the server and the worker take beside a
-real training with one listener, beyond what they take in any case, for each second of its own.
+real training with one listener, beyond what they take in any case: so much of the machine's time
+the training cannot have.
 The client runs beside the server on the same cores.
 """
 
@@ -30,6 +31,7 @@ from serving import free_port, say, server
 from sqlalchemy import insert
 
 from model.config import load_config
+from model.cores import cores
 from worker.settings import WorkerSettings
 from worker.store import Claim, Job, State
 from worker.store.events import JobEvent
@@ -266,7 +268,8 @@ def training(home: Path) -> None:
     say(f"a training of {wall:.0f} s used {own:.1f} s of CPU; those around it beyond their idling:")
     for name, seconds in used.items():
         more = seconds - idle[name] * wall
-        say(f"  {name}: {more:.2f} s, {100 * more / own:.2f} % (idling {100 * idle[name]:.2f} %)")
+        share = more / (wall * cores())
+        say(f"  {name}: {more:.2f} s, {share:.2%} of the machine's time (idling {idle[name]:.2%})")
 
 
 def cpu_s(server_pid: int) -> dict[str, float]:

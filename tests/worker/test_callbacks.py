@@ -26,11 +26,13 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 receiver.told.append((dict(self.headers), body))
                 self.send_response(receiver.statuses.pop(0) if receiver.statuses else 204)
                 self.send_header("Location", receiver.url)
                 self.end_headers()
+
+            do_GET = do_POST  # what a redirect that is followed becomes
 
             def log_message(self, *_: object) -> None:
                 pass
