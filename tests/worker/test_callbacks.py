@@ -32,7 +32,8 @@ class Receiver:
                 self.send_header("Location", receiver.url)
                 self.end_headers()
 
-            do_GET = do_POST  # what a redirect that is followed becomes
+            def do_GET(self) -> None:  # what a redirect that is followed becomes
+                self.do_POST()
 
             def log_message(self, *_: object) -> None:
                 pass
