@@ -22,6 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from model.predictor import METADATA_KEY, Card
 from model.skeletons import MPII16
 from service.app import create_app
+from service.jobs import hub
 from service.launcher import _listen
 from service.settings import ServiceSettings
 from worker.stores import Stores, open_stores
@@ -137,8 +138,12 @@ def client(with_student: ServiceSettings) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="module")
 def url(settings: ServiceSettings) -> Iterator[str]:
-    """Where a started application of this process listens: what memory alone cannot show."""
-    with _listen("127.0.0.1", 0) as listener:
+    """Where a started application of this process listens: what memory alone cannot show.
+
+    It looks often at the jobs that are followed: tests wait for it.
+    """
+    with pytest.MonkeyPatch.context() as patch, _listen("127.0.0.1", 0) as listener:
+        patch.setattr(hub, "POLL_S", 0.05)
         server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,6 @@ from worker.store import Claim, Job, State
 from worker.stores import Stores
 
 Event = tuple[int | None, str, Any]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick() -> Iterator[None]:
-    """The hub looks often: these tests wait for it."""
-    before, hub.POLL_S = hub.POLL_S, 0.05
-    yield
-    hub.POLL_S = before
 
 
 def parsed(stream: bytes) -> list[Event]:
@@ -108,14 +100,14 @@ def test_proxies_are_told_to_keep_nothing_back(url: str, stores: Stores) -> None
 def told(url: str, stores: Stores) -> tuple[str, bytes]:
     """A job that has ended after more events than are read at once, and its whole stream."""
     claim = claimed(stores)
-    for n in range(1, 50):
+    for n in range(1, 30):
         stores.jobs.record(claim, epoch(n))
         stores.jobs.add_lines(claim, 2 * n - 1, [f"epoch {n}", "…"])
     finish(stores, claim)
     return claim.job_id, whole(url, claim.job_id)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cuts=st.lists(st.floats(0, 1), min_size=1, max_size=3))
 def test_wherever_a_stream_is_cut_the_next_goes_on(
     url: str, told: tuple[str, bytes], cuts: list[float]
