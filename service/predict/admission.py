@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NoReturn
 
 from fastapi import Request
 
@@ -33,26 +33,18 @@ class Admission:
         """The share of places that are taken, 0 … 1."""
         return self.inside / self._most
 
-    async def refuse_if_full(self, request: Request) -> None:
-        """Before anything of a request is read: its connection drops what comes. Raises QueueFull.
-
-        Where it would be closed instead, the client might lose the answer, and his body is read.
-        """
-        if self.inside < self._most:
-            return
-        refusal = self._refusal()
-        if not _stays_open(request):
-            async for _ in request.stream():
-                pass
-        raise refusal  # even if there is room by now: the body is gone
-
     @asynccontextmanager
-    async def within(self, timeout_s: float | None) -> AsyncIterator[None]:
-        """A place, for so long. Raises QueueFull at once, DeadlinePassed when the time is over:
-        whatever was awaited inside is cancelled then, and what had not begun is never done.
+    async def place(self, request: Request, default_s: float | None) -> AsyncIterator[None]:
+        """A place for a request of which nothing but the head was read, for as long as its client
+        waits: by his header, at most `default_s`.
+
+        Raises RequestInvalid for a header that is none; QueueFull at once; DeadlinePassed when the
+        time is over: whatever was awaited inside is cancelled then, and what had not begun is never
+        done.
         """
+        timeout_s = timeout_of(request, default_s)
         if self.inside >= self._most:
-            raise self._refusal()
+            await self._refuse(request)
         self.inside += 1
         try:
             async with asyncio.timeout(timeout_s):
@@ -62,8 +54,15 @@ class Admission:
         finally:
             self.inside -= 1
 
-    def _refusal(self) -> QueueFull:
-        return QueueFull(f"{self.inside} requests are in work or wait; at most {self._most} may")
+    async def _refuse(self, request: Request) -> NoReturn:
+        """The connection drops the body as it comes. Where it would be closed instead, the client
+        might lose the answer, and his body is read.
+        """
+        refusal = QueueFull(f"{self.inside} requests are in work or wait; at most {self._most} may")
+        if not _stays_open(request):
+            async for _ in request.stream():
+                pass
+        raise refusal  # even if there is room by now: the body is gone
 
 
 def _stays_open(request: Request) -> bool:

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from model.errors import Fault
 from service.context import Context, context
 from service.errors import RequestInvalid
-from service.predict.admission import TIMEOUT_PARAMETER, timeout_of
+from service.predict.admission import TIMEOUT_PARAMETER
 from service.predict.answers import PICTURES, as_answer, as_answers, as_coco, as_picture
 from service.predict.body import read_request
 from service.predict.boxes import parse_boxes
@@ -98,9 +98,7 @@ async def predict(request: Request) -> Response:
     """
     began = time.perf_counter()
     parts = await context(request)
-    timeout_s = timeout_of(request, parts.settings.deadline_s)
-    await parts.admission.refuse_if_full(request)
-    async with parts.admission.within(timeout_s):
+    async with parts.admission.place(request, parts.settings.deadline_s):
         images, parameters = await read_request(request, most_images=parts.settings.max_images)
         return await while_present(request, _answer(parts, images, parameters, began))
 

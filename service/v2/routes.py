@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from service.context import Context, context
 from service.errors import MediaTypeUnsupported
 from service.metrics.metrics import Spent
-from service.predict.admission import TIMEOUT_PARAMETER, timeout_of
+from service.predict.admission import TIMEOUT_PARAMETER
 from service.predict.presence import while_present
 from service.problems import problems
 from service.v2 import schemas
@@ -161,8 +161,7 @@ async def _infer(request: Request, parts: Context, asked: str) -> Response:
     encoding = request.headers.get("content-encoding", "identity")
     if encoding != "identity":
         raise MediaTypeUnsupported(f"the body is coded as {encoding[:40]!r}; accepted: as it is")
-    await parts.admission.refuse_if_full(request)
-    async with parts.admission.within(timeout_of(request, parts.settings.deadline_s)):
+    async with parts.admission.place(request, parts.settings.deadline_s):
         body = await request.body()
         work = _answer(parts, asked, body, request.headers.get(JSON_LENGTH), began)
         return await while_present(request, work)

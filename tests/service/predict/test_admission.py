@@ -153,17 +153,18 @@ def test_work_of_a_client_who_has_gone_is_dropped(
 
 def test_a_place_is_free_again_whatever_happens_in_it() -> None:
     """An error inside must not cost a place for ever."""
+    anybody = Request({"type": "http", "http_version": "1.1", "headers": []})
 
     async def run() -> int:
         admission = Admission(1)
         for _ in range(3):
             with contextlib.suppress(ValueError):
-                async with admission.within(None):
+                async with admission.place(anybody, None):
                     with pytest.raises(QueueFull):
-                        await admission.within(None).__aenter__()
+                        await admission.place(anybody, None).__aenter__()
                     raise ValueError
             with pytest.raises(DeadlinePassed):
-                async with admission.within(0.01):
+                async with admission.place(anybody, 0.01):
                     await asyncio.sleep(5)
         return admission.inside
 
@@ -188,7 +189,7 @@ def test_the_body_of_a_refused_is_read_only_if_his_connection_would_end(
     scope = {"type": "http", "http_version": version, "headers": [header]}
 
     async def run() -> bool:
-        inside = admission.within(None)
+        inside = admission.place(Request({**scope, "headers": []}), None)
         await inside.__aenter__()
         read = False
 
@@ -199,7 +200,7 @@ def test_the_body_of_a_refused_is_read_only_if_his_connection_would_end(
             return {"type": "http.request", "body": b"picture", "more_body": False}
 
         with pytest.raises(QueueFull):
-            await admission.refuse_if_full(Request(scope, receive))
+            await admission.place(Request(scope, receive), None).__aenter__()
         return read
 
     assert asyncio.run(run()) == reads
