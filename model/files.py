@@ -1,6 +1,7 @@
 """Files that are whole or not there: written beside, flushed, renamed."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -19,9 +20,10 @@ _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def replaced(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes `path`'s place when the block ends well, and vanishes otherwise.
 
-    Raises DiskFull.
+    What a writer of the same file left that was killed is removed. Raises DiskFull.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_unfinished(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with told_when_full(path.name):
@@ -32,6 +34,24 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _remove_unfinished(path: Path) -> None:
+    """The parts of writers that no longer run."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.*.part"):
+        pid = part.name.split(".")[-3]
+        if pid.isdigit() and not _runs(int(pid)):
+            part.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True
 
 
 @contextmanager
