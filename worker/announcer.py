@@ -7,6 +7,7 @@ from typing import Any, Final
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
+from worker.app import QUEUES
 from worker.store import JobStore
 
 log = logging.getLogger(__name__)
@@ -24,22 +25,22 @@ class Announcer:
         self._jobs = jobs
 
     def announce(self, job_id: str) -> bool:
-        """False when the broker is away: a worker announces the job later."""
+        """False when the broker is away: a worker announces the job later.
+
+        A message too many does no harm.
+        """
+        queue = QUEUES[self._jobs.need_of(job_id)]
         try:
-            self._celery.send_task(TASK, args=[job_id], retry=False)
+            self._celery.send_task(TASK, args=[job_id], queue=queue, retry=False)
         except (KombuError, RedisError, OSError) as error:
             log.warning("job %s waits unannounced: the broker is away (%s)", job_id, error)
             return False
         self._jobs.announced(job_id)
         return True
 
-    def announce_waiting(self, *, after_s: float | None = None, limit: int = 100) -> int:
-        """Announce the queued jobs that the broker was not told of; how many it was told of now.
-
-        With `after_s` also those that still wait so long after it was told: its queue was lost,
-        or the message lies with a worker that is gone. A message too many does no harm.
-        """
-        return self.announce_all(self._jobs.unannounced(after_s=after_s, limit=limit))
+    def announce_waiting(self) -> int:
+        """Announce the queued jobs that the broker was not told of; how many it was told of now."""
+        return self.announce_all(self._jobs.unannounced())
 
     def announce_all(self, job_ids: Iterable[str]) -> int:
         """Announce one after another until the broker is away; how many it was told of."""

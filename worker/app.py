@@ -1,13 +1,20 @@
 """The Celery application: one task that takes a job's id."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from celery import Celery
 
 from worker.errors import BrokerUnusable
 from worker.settings import WorkerSettings
+from worker.store import Need
 
-QUEUE: Final = "okdhp"
+QUEUES: Final[Mapping[Need, str]] = {
+    Need.ANY: "okdhp",
+    Need.GPU: "okdhp.gpu",
+    Need.CPU: "okdhp.cpu",
+}
+"""Where a job is announced, by what it needs."""
 _CONNECT_S: Final = 2
 
 
@@ -24,9 +31,10 @@ def create_celery(settings: WorkerSettings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,  # the database holds what became of a job
-        task_default_queue=QUEUE,
-        # A message is done when its job is: one of a worker that dies comes again. The reaper is
-        # faster and does not need it, so the broker need not hurry (visibility timeout).
+        task_default_queue=QUEUES[Need.ANY],
+        # A message is done when its hearer found no more to do: one of a worker that dies comes
+        # again. The reaper is faster and does not need it, so the broker need not hurry
+        # (visibility timeout). And a busy worker leaves messages to those who are not.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,

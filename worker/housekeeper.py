@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from worker.announcer import Announcer
 from worker.callbacks import Courier
+from worker.dispatcher import Dispatcher
 from worker.retention import sweep
 from worker.supervisor import Supervisor
 
@@ -24,8 +25,11 @@ _SWEEP_S: Final = 60.0
 class Housekeeper:
     """Every worker runs one; any number of them do no harm to each other."""
 
-    def __init__(self, supervisor: Supervisor, announcer: Announcer) -> None:
+    def __init__(
+        self, supervisor: Supervisor, dispatcher: Dispatcher, announcer: Announcer
+    ) -> None:
         self._supervisor = supervisor
+        self._dispatcher = dispatcher
         self._announcer = announcer
         self._ended = threading.Event()
         self._next_sweep = 0.0
@@ -51,14 +55,13 @@ class Housekeeper:
 
     def tidy(self) -> None:
         """One round: reap, then announce."""
-        settings = self._supervisor.stores.settings
         for job_id, state in self._supervisor.stores.jobs.reap(self._supervisor.worker):
             log.warning("job %s lost its worker and is %s", job_id, state)
         self._announcer.announce_waiting()
-        if not self._supervisor.busy:
-            # A queue that was emptied, or a message that lies with a dead worker. Only an idle
-            # worker asks, and it takes what it asked for: messages do not pile up.
-            self._announcer.announce_waiting(after_s=settings.reannounce_s, limit=1)
+        # A queue that was emptied, a message that lies with a dead worker or that one heard whose
+        # device was in use, a GPU whose memory is free again. Only a free device asks, and its
+        # worker takes the messages: they do not pile up.
+        self._announcer.announce_all(self._dispatcher.wanted())
 
     def _sweep_when_due(self) -> None:
         if time.monotonic() >= self._next_sweep:

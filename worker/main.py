@@ -1,4 +1,4 @@
-"""A worker process: takes jobs from the broker, one at a time, until it is told to end."""
+"""A worker process: does the jobs whose turn it is, one at a time on each device."""
 
 import logging
 import warnings
@@ -9,7 +9,9 @@ from celery import signals
 from celery.platforms import SecurityWarning
 
 from worker.announcer import TASK, Announcer
-from worker.app import create_celery
+from worker.app import QUEUES, create_celery
+from worker.devices import found_devices
+from worker.dispatcher import Dispatcher
 from worker.housekeeper import Housekeeper
 from worker.jobs import KINDS, JobKind
 from worker.settings import WorkerSettings
@@ -25,26 +27,29 @@ def run_worker(
     kinds: Mapping[str, JobKind] = KINDS,
     child: Sequence[str] = CHILD,
 ) -> int:
-    """Work until TERM or INT; the job in work then goes back to the queue. The exit status.
+    """Work until TERM or INT; the jobs in work then go back to the queue. The exit status.
 
     To be called in the main thread: it takes the process's signals. child: the command that does
     a job of one of the kinds.
-    Raises BrokerUnusable, StoreUnusable.
+    Raises BrokerUnusable, StoreUnusable, DeviceMissing.
     """
     # Celery warns root of pickled messages; this worker takes nothing but JSON.
     warnings.simplefilter("ignore", SecurityWarning)
+    devices = found_devices(settings.devices)
     stores = open_stores(settings)
     celery = create_celery(settings)
     supervisor = Supervisor(stores, kinds=kinds, child=child)
-    housekeeper = Housekeeper(supervisor, Announcer(celery, stores.jobs))
-    celery.task(supervisor.run, name=TASK)
+    dispatcher = Dispatcher(supervisor, devices)
+    housekeeper = Housekeeper(supervisor, dispatcher, Announcer(celery, stores.jobs))
+    celery.task(dispatcher.hear, name=TASK)
 
     def on_ready(**_: Any) -> None:
-        log.info("worker %s is ready", supervisor.worker)
+        on = ", ".join(device.name for device in devices)
+        log.info("worker %s is ready on %s", supervisor.worker, on)
         housekeeper.start()
 
     def on_shutdown(**_: Any) -> None:
-        supervisor.drain()  # Celery waits for the task, which ends by it
+        supervisor.drain()  # Celery waits for the tasks, which end by it
         housekeeper.stop()
 
     signals.setup_logging.connect(_leave_logging_alone)
@@ -52,10 +57,10 @@ def run_worker(
     signals.worker_shutting_down.connect(on_shutdown)
     worker = celery.Worker(
         hostname=f"okdhp@{supervisor.worker.replace(':', '-')}",
-        # A thread, not the main one, so that the worker answers pings during a job of hours.
+        # Not the main thread, so that the worker answers pings during a job of hours.
         pool="threads",
-        # One job takes the machine's device and all of its cores: a second would slow both.
-        concurrency=1,
+        concurrency=len(devices),
+        queues=sorted({QUEUES[need] for device in devices for need in device.needs}),
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,

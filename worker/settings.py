@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DeviceName = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda:\d{1,3})$")]
 
 
 def _below(folder: str, prefix: str = "") -> Any:
@@ -51,13 +53,23 @@ class WorkerSettings(BaseSettings):
         description="run folders of this host's jobs",
     )
     worker_name: str | None = Field(None, description="shown with its jobs; HOST:PID by default")
-    device: str = Field("auto", description="for training: auto, cpu, cuda or cuda:N")
+    devices: Annotated[tuple[DeviceName, ...], NoDecode] = Field(
+        ("auto",),
+        min_length=1,
+        description="what jobs run on, one at a time each: auto (every GPU and the CPU), or a list "
+        "of cpu and cuda:N, N as nvidia-smi counts",
+    )
+    gpu_free: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="a GPU is given a job while at least so much of its memory is free",
+    )
 
     lease_s: float = Field(15.0, gt=0, description="a worker silent for so long has lost its job")
     heartbeat_s: float = Field(3.0, gt=0, description="a lease is renewed this often")
-    housekeeping_s: float = Field(2.0, gt=0, description="between reaping and announcing")
-    reannounce_s: float = Field(
-        10.0, gt=0, description="an idle worker asks again for a job that waited so long"
+    housekeeping_s: float = Field(
+        2.0, gt=0, description="between two looks for lost jobs and waiting ones"
     )
     lost_limit: int = Field(
         3, ge=1, description="a job whose worker was lost this often fails instead of going on"
@@ -103,12 +115,20 @@ class WorkerSettings(BaseSettings):
         """Children and brokers must find it whatever folder they stand in."""
         return path.expanduser().absolute()
 
-    @field_validator("callback_hosts", mode="before")
+    @field_validator("callback_hosts", "devices", mode="before")
     @classmethod
     def _split(cls, given: Any) -> Any:
         if not isinstance(given, str):
             return given
-        return tuple(host.strip().lower() for host in given.split(",") if host.strip())
+        return tuple(name.strip().lower() for name in given.split(",") if name.strip())
+
+    @field_validator("devices")
+    @classmethod
+    def _distinct(cls, devices: tuple[str, ...]) -> tuple[str, ...]:
+        """Two jobs at once on one device would slow both. Raises ValueError."""
+        if len(set(devices)) < len(devices) or ("auto" in devices and len(devices) > 1):
+            raise ValueError("give auto alone, or each device once")
+        return devices
 
     def run_dir(self, job_id: str) -> Path:
         """The run folder of a job on this host."""

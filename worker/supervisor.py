@@ -19,6 +19,7 @@ from model.training.events import FINISH, EventFollower
 from worker.artifacts import checked_key, digest
 from worker.checkpoints import CheckpointKeeper, number_events, place_checkpoint
 from worker.child import FINISHED, STOPPED, ordered_attempt, write_order
+from worker.devices import CPU, Device
 from worker.errors import ArtifactUnusable, ClaimRefused, JobNotFound, KindUnknown, LeaseLost
 from worker.failure import Failure, batch_size_of, failure_of, failure_of_exit, timeout
 from worker.heartbeat import Heartbeat
@@ -56,7 +57,7 @@ T = TypeVar("T")
 
 
 class Supervisor:
-    """Runs jobs one after another; `drain` makes it give back the one it has and take no other."""
+    """Runs jobs, each in its caller's thread; `drain` makes it give all back and take no other."""
 
     def __init__(
         self,
@@ -71,43 +72,41 @@ class Supervisor:
         self.child = tuple(child)
         self.worker = stores.settings.worker_name or f"{platform.node()}:{os.getpid()}"
         self.draining = threading.Event()
-        self.busy = False
 
-    def run(self, job_id: str) -> None:
-        """Do a job to its end. Returns quietly when it is not queued: messages come twice.
+    def run(self, job_id: str, device: Device = CPU) -> bool:
+        """Do a job to its end, or until it is given back. False when it is not to be had.
 
         Never raises: what goes wrong with the job is written to the job.
         """
         if self.draining.is_set():
-            return  # announced again once another worker looks
+            return False  # announced again once another worker looks
         try:
-            claim = self.stores.jobs.claim(job_id, self.worker)
+            claim = self.stores.jobs.claim(job_id, self.worker, f"claimed for {device.name}")
         except (ClaimRefused, JobNotFound) as refusal:
-            log.info("message dropped: %s", refusal)
-            return
+            log.info("not taken: %s", refusal)
+            return False
         except (OperationalError, InterfaceError) as error:
-            log.warning("message dropped, the job is announced again: %s", error)
-            return
-        self.busy = True
+            log.warning("job %s is not taken, the database is away: %s", job_id, error)
+            return False
         try:
-            Attempt(self, claim).run()
+            Attempt(self, claim, device).run()
         except LeaseLost as loss:
             log.warning("%s", loss)
         except Exception:
             log.exception("job %s: the worker made a mistake", job_id)
-        finally:
-            self.busy = False
+        return True
 
     def drain(self) -> None:
-        """Let the job in work save what it has and go back to the queue. From any thread."""
+        """Let the jobs in work save what they have and go back to the queue. From any thread."""
         self.draining.set()
 
 
 class Attempt:
     """One claim of one job, until it ends or is given back."""
 
-    def __init__(self, supervisor: Supervisor, claim: Claim) -> None:
+    def __init__(self, supervisor: Supervisor, claim: Claim, device: Device) -> None:
         self._supervisor = supervisor
+        self._device = device
         self._stores = supervisor.stores
         self._settings = supervisor.stores.settings
         self._jobs = supervisor.stores.jobs
@@ -146,7 +145,7 @@ class Attempt:
         write_order(
             self._run_dir,
             spec,
-            device=self._settings.device,
+            device=self._device.kind,
             cache=self._settings.home / "cache" / "packs",
             grace_s=self._settings.cancel_grace_s,
             attempt=self._claim.attempt,
@@ -161,7 +160,7 @@ class Attempt:
             child = ChildGroup(
                 self._command(),
                 output=output,
-                environment=_environment(),
+                environment=_environment() | self._device.environment,
             )
         self._memory = MemoryWatch(child.pgid)
         self._keeper = CheckpointKeeper(

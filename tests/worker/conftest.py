@@ -28,7 +28,6 @@ def settings(tmp_path: Path) -> WorkerSettings:
         home=tmp_path / "home",
         heartbeat_s=0.1,
         housekeeping_s=0.1,
-        reannounce_s=0.5,
         cancel_grace_s=2,
         worker_name="tester",
     )

@@ -95,7 +95,7 @@ def test_a_stopped_job_that_is_resumed_is_not_told_to_stop_again(
     assert [s.reason for s in stores.jobs.history(job_id)][-6:] == [
         "stopped by the user after epoch 1",
         "resumed by the user",
-        "claimed",
+        "claimed for cpu",
         "its process is running",
         "its process is evaluating",
         "finished",

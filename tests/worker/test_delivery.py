@@ -12,10 +12,10 @@ import pytest
 from redis import Redis
 
 from worker.announcer import TASK, Announcer
-from worker.app import QUEUE, create_celery
+from worker.app import QUEUES, create_celery
 from worker.broker import EmbeddedBroker
 from worker.settings import WorkerSettings
-from worker.store import Job, NewPart, State
+from worker.store import Job, Need, NewPart, State
 from worker.stores import Stores, open_stores
 
 HERE = Path(__file__).parent
@@ -60,7 +60,6 @@ def start_worker(stores: Stores, tmp_path: Path) -> Iterator[Callable[..., subpr
         "OKDHP_LEASE_S": "2",
         "OKDHP_HEARTBEAT_S": "0.2",
         "OKDHP_HOUSEKEEPING_S": "0.2",
-        "OKDHP_REANNOUNCE_S": "0.5",
     }
 
     def start() -> subprocess.Popen:
@@ -121,7 +120,7 @@ def test_the_message_carries_the_id_and_nothing_else(
     announcer.announce(job_id)
 
     with Redis(unix_socket_path=broker.url.removeprefix("redis+socket://")) as client:
-        (message,) = client.lrange(QUEUE, 0, -1)
+        (message,) = client.lrange(QUEUES[Need.ANY], 0, -1)
     assert job_id.encode() in message and b"application/json" in message
     assert b"secret" not in message
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import false, func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -31,13 +31,16 @@ from worker.store.parts import (
     parts_are_open,
     waiting_of,
 )
+from worker.store.queue import next_jobs, unannounced
 from worker.store.reaper import reap
 from worker.store.recording import record
 from worker.store.steps import clock, note_step, step
 from worker.store.tables import (
+    PRIORITY,
     Artifact,
     Epoch,
     Job,
+    Need,
     State,
     Transition,
     Version,
@@ -93,11 +96,14 @@ class JobStore:
         timeout_s: float | None = None,
         retry_of: str | None = None,
         callback_url: str | None = None,
+        priority: int = PRIORITY,
+        needs: Need = Need.ANY,
     ) -> tuple[Job, bool]:
         """A new job in `queued`, and True; or the one that the key belongs to, and False.
 
         parts: jobs that are queued with it, and that it waits for. timeout_s: how long it and each
         of its parts may work. retry_of: the job that it repeats. callback_url: told of its end.
+        priority: from 0 to 9, of its parts as well. needs: of the job alone.
         Raises IdempotencyConflict when the key was used with another kind or config.
         """
         if idempotency_key is not None and (old := self.posted(idempotency_key, kind, config)):
@@ -116,6 +122,8 @@ class JobStore:
                     timeout_s=timeout_s,
                     retry_of=retry_of,
                     callback_url=callback_url,
+                    priority=priority,
+                    needs=needs,
                 )
                 session.add(job)
                 session.flush()
@@ -257,18 +265,20 @@ class JobStore:
 
     # The bell ----------------------------------------------------------------------------------
 
-    def unannounced(self, *, after_s: float | None = None, limit: int = 100) -> list[str]:
-        """Ids of queued jobs that the broker was not told of and wait for no part, oldest first.
-
-        With `after_s` also those that still wait so many seconds after it was told.
-        """
-        silent = or_(
-            Job.announced_at.is_(None),
-            false() if after_s is None else Job.announced_at < now() - after_s,
-        )
-        query = select(Job.id).where(Job.state == State.QUEUED, silent, ~parts_are_open())
+    def next_jobs(self, needs: Iterable[Need], *, limit: int = 1) -> list[str]:
+        """Ids of the jobs whose turn it is for a device that serves these needs."""
         with self._database.reading() as session:
-            return list(session.scalars(query.order_by(Job.id).limit(limit)))
+            return next_jobs(session, needs, limit)
+
+    def unannounced(self, *, limit: int = 100) -> list[str]:
+        """Ids of jobs that wait for a device and that the broker was not told of, oldest first."""
+        with self._database.reading() as session:
+            return unannounced(session, limit)
+
+    def need_of(self, job_id: str) -> Need:
+        """What a job asks of its device; `any` of one that is gone."""
+        with self._database.reading() as session:
+            return session.scalar(select(Job.needs).where(Job.id == job_id)) or Need.ANY
 
     def announced(self, job_id: str) -> None:
         """Note that the broker was told of a queued job."""
@@ -276,10 +286,19 @@ class JobStore:
             waiting = update(Job).where(Job.id == job_id, Job.state == State.QUEUED)
             session.execute(waiting.values(announced_at=now()))
 
+    def hold_up(self, job_id: str, why: str) -> None:
+        """Note why a queued job could not be taken."""
+        with self._database.writing() as session:
+            waiting = update(Job).where(Job.id == job_id, Job.state == State.QUEUED)
+            session.execute(waiting.values(held_up=why))
+
     # The worker's side -------------------------------------------------------------------------
 
-    def claim(self, job_id: str, worker: str) -> Claim:
-        """Take a queued job. Raises ClaimRefused when it is not queued or waits, JobNotFound."""
+    def claim(self, job_id: str, worker: str, reason: str = "claimed") -> Claim:
+        """Take a queued job. reason: for its history.
+
+        Raises ClaimRefused when it is not queued or waits for its parts, JobNotFound.
+        """
         with self._database.writing() as session:
             attempt = session.scalar(
                 update(Job)
@@ -288,6 +307,7 @@ class JobStore:
                     state=State.STARTING,
                     attempt=Job.attempt + 1,
                     worker=worker,
+                    held_up=None,
                     lease_expires_at=now() + self._lease_s,
                     started_at=func.coalesce(Job.started_at, now()),
                     deadline_at=func.coalesce(Job.deadline_at, now() + Job.timeout_s),
@@ -301,7 +321,7 @@ class JobStore:
                 waits = job.state == State.QUEUED
                 why = "waits for its parts" if waits else f"is {job.state}, not queued"
                 raise ClaimRefused(f"job {job_id} {why}")
-            note_step(session, job, State.QUEUED, worker, "claimed")
+            note_step(session, job, State.QUEUED, worker, reason)
         return Claim(job_id, attempt, worker)
 
     def renew(self, claim: Claim) -> Wishes:

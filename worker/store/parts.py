@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from worker.store.identity import body_sha256, new_id
 from worker.store.steps import note_step, step
-from worker.store.tables import FINAL, Job, State
+from worker.store.tables import FINAL, Job, Need, State
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class NewPart:
     kind: str
     config: Mapping[str, Any]
     resolved: Mapping[str, Any]
+    needs: Need = Need.ANY
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def add_parts(session: Session, parent: Job, parts: Sequence[NewPart]) -> list[J
             created_at=parent.created_at,
             body_sha256=body_sha256(part.kind, part.config),
             timeout_s=parent.timeout_s,
+            priority=parent.priority,
+            needs=part.needs,
         )
         for id_, part in zip(ids, parts, strict=True)
     ]

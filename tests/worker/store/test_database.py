@@ -48,7 +48,10 @@ OPEN = "import sys; from worker.store import open_database; open_database(sys.ar
 def test_the_migrations_make_the_tables_of_the_code(database: Database) -> None:
     """Else a fresh server and an upgraded one would differ."""
     with database.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # Alembic cannot compare a descending column on SQLite; test_queue.py sees the index work.
+        known = {"include_object": lambda thing, name, *_: name != "jobs_by_turn"}
+        opts = {"compare_type": True, **(known if "sqlite" in str(database.engine.url) else {})}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, Table.metadata) == []
 
 

@@ -1,0 +1,82 @@
+"""Gives each device of a worker the job whose turn it is, one at a time."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from worker.devices import Device, gpus
+from worker.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+_CANDIDATES: Final = 16
+"""So many workers may reach for the same job at once, and each still finds one."""
+
+
+class Dispatcher:
+    """What a bell wakes. Safe to call from as many threads as there are devices."""
+
+    def __init__(self, supervisor: Supervisor, devices: Sequence[Device]) -> None:
+        self.devices = tuple(devices)
+        self._supervisor = supervisor
+        self._jobs = supervisor.stores.jobs
+        self._locks = {device: threading.Lock() for device in devices}
+        self._bells = 0
+        self._counting = threading.Lock()
+
+    def hear(self, job_id: str) -> None:
+        """Do jobs until no free device has one whose turn it is.
+
+        job_id: for whom the bell was rung; whoever has most right to a device gets it.
+        """
+        log.info("the bell for job %s", job_id)
+        with self._counting:
+            self._bells += 1
+        try:
+            while True:
+                bells = self._bells
+                worked = [self._serve(device) for device in self.devices]
+                # A bell that came while we held a device found it taken; its job may be here now.
+                if not any(worked) and bells == self._bells:
+                    return
+        except SQLAlchemyError as error:
+            log.warning("the bell is rung again: the database is away: %s", error)
+
+    def wanted(self) -> list[str]:
+        """Ids of jobs whose turn it is for the devices that are free, one for each."""
+        free = [device for device in self.devices if not self._locks[device].locked()]
+        return list(dict.fromkeys(id_ for d in free for id_ in self._jobs.next_jobs(d.needs)))
+
+    def _serve(self, device: Device) -> bool:
+        """Do the device's jobs one after another; False if there was none or it is in use."""
+        lock, worked = self._locks[device], False
+        if not lock.acquire(blocking=False):
+            return False
+        try:
+            while not self._supervisor.draining.is_set() and self._next(device):
+                worked = True
+        finally:
+            lock.release()
+        return worked
+
+    def _next(self, device: Device) -> bool:
+        """Do the first job in turn that no other worker takes before; False where there is none."""
+        candidates = self._jobs.next_jobs(device.needs, limit=_CANDIDATES)
+        if not candidates or not self._memory_is_free(device, candidates[0]):
+            return False
+        return any(self._supervisor.run(job_id, device) for job_id in candidates)
+
+    def _memory_is_free(self, device: Device, job_id: str) -> bool:
+        """Whether nothing holds the device's memory; else the job is told so."""
+        if device.gpu is None:
+            return True
+        memory = gpus().get(device.gpu)
+        if memory is not None and memory.has_free(self._supervisor.stores.settings.gpu_free):
+            return True
+        why = "the driver does not answer" if memory is None else f"of its memory {memory}"
+        log.info("job %s waits for %s: %s", job_id, device.name, why)
+        self._jobs.hold_up(job_id, f"waits for {device.name}: {why}")
+        return False
