@@ -23,7 +23,7 @@ from service.jobs.hub import Hub
 from service.jobs.lost import take_from_lost_workers
 from service.keys.guard import KeyGuard
 from service.keys.ring import KeyRing
-from service.limits import BodyLimit
+from service.limits import Allowance, BodyLimit
 from service.metrics import routes as metrics
 from service.metrics.layer import Measured
 from service.metrics.metrics import Metrics
@@ -37,6 +37,7 @@ from service.tracing import Tracing, open_tracing
 from service.v2 import routes as v2
 from worker.announcer import Announcer
 from worker.app import create_celery
+from worker.datasets import sweep
 from worker.stores import open_stores
 
 DESCRIPTION: Final = """\
@@ -75,7 +76,8 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
             for watch in watches:
                 watch.cancel()
             parts.hub.close()
-            parts.photographs.shutdown(wait=False, cancel_futures=True)
+            for executor in (parts.photographs, parts.unpacking):
+                executor.shutdown(wait=False, cancel_futures=True)
             parts.stores.close()
             await to_thread.run_sync(tracing.close)
 
@@ -94,8 +96,11 @@ def create_app(settings: ServiceSettings, *, no_worker: str | None = None) -> Fa
         app.include_router(part.router)
     app.add_middleware(
         BodyLimit,
-        limit_bytes=settings.max_body_bytes,
-        of=dict.fromkeys(("/predict", "/v2/models/"), settings.max_image_bytes),
+        usual=Allowance(settings.max_body_bytes),
+        of={
+            "/predict.*|/v2/models/.*": Allowance(settings.max_image_bytes),
+            datasets.ARCHIVE: Allowance(settings.upload.max_bytes, each_bytes=1024**2),
+        },
         within_s=settings.body_timeout_s,
     )
     app.add_middleware(KeyGuard)
@@ -111,6 +116,7 @@ def _open(
 ) -> Context:
     stores = open_stores(settings)
     stores.registry.ensure_bundled()
+    sweep(settings.data_dir)
     models = ServedModels(
         stores.registry,
         provider=settings.provider,
@@ -133,6 +139,7 @@ def _open(
         admission=admission,
         degrader=Degrader(models, admission) if settings.degrade else None,
         photographs=ThreadPoolExecutor(settings.predict_threads, "photograph"),
+        unpacking=ThreadPoolExecutor(2, "unpacking"),
         hub=Hub(stores.database),
         no_worker=no_worker,
     )

@@ -34,6 +34,8 @@ class Context:
     """Where smaller branches may answer under pressure."""
     photographs: Executor
     """Where they are decoded and cut."""
+    unpacking: Executor
+    """Where uploaded archives are unpacked and looked at: few at once."""
     hub: Hub
     """Those who follow jobs."""
     no_worker: str | None

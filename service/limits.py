@@ -1,7 +1,8 @@
 """How large and how slow a request's body may be, judged before anything parses it."""
 
+import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from anyio import current_time, fail_after, move_on_after
 from starlette.datastructures import Headers
@@ -16,27 +17,35 @@ LINGER_S: Final = 2.0
 what he sends, and throw it away."""
 
 
+class Allowance(NamedTuple):
+    """Of a body: its bytes; and after how many of them it has `within_s` once more, if ever."""
+
+    limit_bytes: int
+    each_bytes: int | None = None
+
+
 class BodyLimit:
     """An ASGI layer that refuses a body over the limit, by its announced and by its real length.
 
-    `of` gives paths that begin so another limit than `limit_bytes`. A body that is not whole after
-    `within_s` is refused as well: who sends a byte a minute would hold memory for days.
+    `of` gives paths that match a pattern as a whole another allowance than `usual`. A body that is
+    not whole after `within_s` is refused as well: who sends a byte a minute would hold memory for
+    days. One with `each_bytes` has that time for every so many.
     """
 
     def __init__(
-        self, app: ASGIApp, *, limit_bytes: int, of: Mapping[str, int], within_s: float
+        self, app: ASGIApp, *, usual: Allowance, of: Mapping[str, Allowance], within_s: float
     ) -> None:
-        self.app, self.limit_bytes, self.of = app, limit_bytes, of
-        self.within_s = within_s
+        self.app, self.usual, self.within_s = app, usual, within_s
+        self.of = {re.compile(pattern): allowance for pattern, allowance in of.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        path: str = scope["path"]
-        own = (limit for root, limit in self.of.items() if path.startswith(root))
-        limit = next(own, self.limit_bytes)
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        own = (allowance for pattern, allowance in self.of.items() if pattern.fullmatch(path))
+        limit, each = next(own, self.usual)
         detail = f"a body for {scope['path']} may have {limit:,} bytes"
         closing = {"Connection": "close"}
         patient = _Patient(receive, send)
@@ -48,24 +57,28 @@ class BodyLimit:
             await problem(FRAMEWORK[413], detail, headers=closing)(scope, receive, patient.send)
             return
 
-        read, whole = 0, False
+        read, whole, since = 0, False, 0
         until = current_time() + self.within_s
 
         async def counted() -> Message:
-            nonlocal read, whole
+            nonlocal read, whole, since, until
             if whole:  # what comes now is the client's end, for which one may wait
                 return await receive()
             try:
                 with fail_after(until - current_time()):
                     message = await receive()
             except TimeoutError:
-                slow = f"the body was not whole after {self.within_s:g} s; {read:,} bytes came"
+                wanted = "whole" if each is None else f"{each:,} bytes further"
+                came = f"{read - since:,} bytes came"
+                slow = f"the body was not {wanted} after {self.within_s:g} s; {came}"
                 raise HTTPException(408, slow, closing) from None
             whole = not message.get("more_body", False)
             read += len(message.get("body", b""))
             if read > limit:
                 patient.drains = True
                 raise HTTPException(413, f"{detail}; it has more", closing)
+            if each is not None and read - since >= each:
+                since, until = read, current_time() + self.within_s
             return message
 
         await self.app(scope, counted, patient.send)

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from model.cores import cores
 from service.logs import LogFormat
 from service.predict.batcher import BATCH
+from worker.datasets import UploadBounds
 from worker.gate import GatePolicy
 from worker.settings import WorkerSettings
 
@@ -69,6 +70,10 @@ class ServiceSettings(WorkerSettings):
     )
     require_keys: bool = Field(
         False, description="whether requests need an API key; once any was made they do in any case"
+    )
+    upload: UploadBounds = Field(
+        default_factory=UploadBounds,
+        description="of an uploaded data set; OKDHP_UPLOAD_MAX_BYTES, OKDHP_UPLOAD_FREE_BYTES, …",
     )
     gate: GatePolicy = Field(
         default_factory=GatePolicy,

@@ -12,9 +12,10 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
 from service import handlers
-from service.limits import BodyLimit
+from service.limits import Allowance, BodyLimit
 
 LIMIT = 100_000
+WITHIN_S = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +23,15 @@ def address() -> Iterator[tuple[str, int]]:
     """A real server: what matters happens on the socket."""
     app = FastAPI()
     handlers.install(app)
-    app.add_middleware(BodyLimit, limit_bytes=1_000, of={"/large": LIMIT}, within_s=1.0)
+    app.add_middleware(
+        BodyLimit,
+        usual=Allowance(1_000),
+        of={"/large": Allowance(LIMIT), "/streamed": Allowance(LIMIT, each_bytes=1_000)},
+        within_s=WITHIN_S,
+    )
 
     @app.post("/large")
+    @app.post("/streamed")
     async def large(request: Request) -> int:
         return len(await request.body())
 
@@ -37,10 +44,11 @@ def address() -> Iterator[tuple[str, int]]:
     thread.join()
 
 
-def answer(address: tuple[str, int], *pieces: bytes) -> bytes:
+def answer(address: tuple[str, int], *pieces: bytes, pause_s: float = 0) -> bytes:
     """What a plain client reads that first sends everything it wants to say."""
     with socket.create_connection(address, timeout=10) as connection:
         for piece in pieces:
+            time.sleep(pause_s)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(piece)
         received = b""
@@ -50,8 +58,8 @@ def answer(address: tuple[str, int], *pieces: bytes) -> bytes:
         return received
 
 
-def head(*lines: str) -> bytes:
-    return "\r\n".join(["POST /large HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+def head(*lines: str, path: str = "/large") -> bytes:
+    return "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
 
 
 def test_a_body_within_the_limit_passes(address: tuple[str, int]) -> None:
@@ -107,6 +115,19 @@ def test_a_body_that_does_not_arrive_is_refused(address: tuple[str, int]) -> Non
     assert received.startswith(b"HTTP/1.1 408")
     assert b"body-too-slow" in received
     assert b"1 bytes came" in received
+
+
+def test_a_streamed_body_may_take_long_as_long_as_it_comes(address: tuple[str, int]) -> None:
+    """A data set over a thin line is no attack, a trickle is."""
+    lines = head("Content-Length: 3000", "Connection: close", path="/streamed")
+    thirds = (b"x" * 1_000, b"x" * 1_000, b"x" * 1_000)
+
+    received = answer(address, lines, *thirds, pause_s=0.45 * WITHIN_S)
+    trickle = answer(address, lines, *thirds[:2], b"x", pause_s=0.1)
+
+    assert received.endswith(b"3000")
+    assert trickle.startswith(b"HTTP/1.1 408")
+    assert b"was not 1,000 bytes further after 1 s; 1 bytes came" in trickle
 
 
 def test_every_other_path_has_the_small_limit(client: TestClient) -> None:

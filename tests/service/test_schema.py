@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 from service.app import create_app
 from service.settings import ServiceSettings
 
+schemathesis.serializer.alias("application/zip", "application/octet-stream")
 EXAMPLES = 20
 """Of every operation."""
 KNOWN = {"name": "glow", "model": "glow", "version": 1}

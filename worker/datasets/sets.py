@@ -96,10 +96,12 @@ class Datasets:
             upload.drop()
         return added
 
-    def begin(self, job_id: str, name: str, version: int) -> None:
-        """Note the job that validates a version."""
+    def validated_by(self, dataset: Dataset, job_id: str) -> Dataset:
+        """The version, with the job that validates it noted."""
         with self._database.writing() as session:
-            session.get_one(Dataset, (name, version)).validation = job_id
+            row = session.get_one(Dataset, (dataset.name, dataset.version))
+            row.validation = job_id
+        return row
 
     # Being used --------------------------------------------------------------------------------
 

@@ -186,7 +186,7 @@ def test_a_name_with_a_slash_is_refused(datasets: Datasets) -> None:
         datasets.register("a/b", "coco", "x")
 
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 @pytest.mark.data
