@@ -64,7 +64,7 @@ def main() -> None:
 
 def with_store(home: Path, given: argparse.Namespace, parts: list[str]) -> None:
     """The parts that need no worker."""
-    stores = open_stores(WorkerSettings(home=home))
+    stores = open_stores(WorkerSettings(home=home, lease_s=3600))
     ids = filled(stores, given.jobs, given.epochs)
     url = f"http://127.0.0.1:{free_port()}"
     with server(serve(home, url, "--no-worker"), url, {}) as pid:
