@@ -2,7 +2,6 @@
 
 from worker.datasets.bounds import UploadBounds
 from worker.datasets.sets import Datasets
-from worker.datasets.survey import WHOLE
 from worker.datasets.uploads import UPLOADS, Upload, sweep
 
-__all__ = ["UPLOADS", "WHOLE", "Datasets", "Upload", "UploadBounds", "sweep"]
+__all__ = ["UPLOADS", "Datasets", "Upload", "UploadBounds", "sweep"]

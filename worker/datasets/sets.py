@@ -59,7 +59,7 @@ class Datasets:
         if Path(path).parts[:1] == (UPLOADS,):
             raise DatasetError(path, None, "belongs to an upload, which has a name already")
         self._refuse_other(name, format, path)
-        found = self._surveyed(format, folder)
+        found = self._surveyed(format, folder, whole=True)
         with self._database.writing() as session:
             known = session.scalar(_there(name).where(Dataset.path == path))
             return session.merge(
@@ -76,15 +76,17 @@ class Datasets:
     def upload(self, name: str, upload: Upload, format: str | None = None) -> Added:
         """Unpack and check an archive that has come whole, and note it as the name's next version.
 
-        The same files again are the version that they were.
-        Raises NameInvalid, ArchiveRefused, DiskFull, DatasetError (no set in it, or a faulty one).
+        The same files again are the version that they were. Images that are missing or broken are
+        noted: who sent gigabytes wants to hear of all that is wrong with them, from a validation.
+        Raises NameInvalid, ArchiveRefused, DiskFull, DatasetError (no set in it, or one whose
+        labels cannot be read).
         """
         checked_name(name, "data set")
         layout, unpacked = upload.unpack(format)
         known = self._of_content(name, unpacked.content)
         if known is not None:
             return Added(known, False)
-        found = self._surveyed(layout.format, upload.folder)
+        found = self._surveyed(layout.format, upload.folder, whole=False)
         row = {"name": name, "format": layout.format, "content": unpacked.content}
         path = upload.keep()
         try:
@@ -194,10 +196,10 @@ class Datasets:
         with self._database.reading() as session:
             return session.scalar(_there(name).where(Dataset.content == content))
 
-    def _surveyed(self, format: str, folder: Path) -> Survey:
+    def _surveyed(self, format: str, folder: Path, *, whole: bool) -> Survey:
         """Raises DatasetError without a path of the server."""
         try:
-            return survey(format, folder)
+            return survey(format, folder, whole=whole)
         except DatasetError as error:
             shown = (hidden(text, [folder, self._data_dir]) for text in (error.file, error.fault))
             file, fault = shown

@@ -2,14 +2,11 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from model.data.check import check_set, fingerprint
-from model.data.readers import READERS, SPLITS
+from model.data.check import Report, check_set, fingerprint
+from model.data.readers import READERS, SPLITS, WHOLE
 from model.errors import DatasetError
-
-WHOLE: Final = "all"
-"""Stands for the split of a set that has none."""
 
 
 class Survey(NamedTuple):
@@ -20,8 +17,12 @@ class Survey(NamedTuple):
     fingerprint: str
 
 
-def survey(format: str, folder: Path) -> Survey:
-    """Read a set whole, and its images' headers. Raises DatasetError if it cannot be used."""
+def survey(format: str, folder: Path, *, whole: bool) -> Survey:
+    """Read a set's labels, and its images' headers.
+
+    whole: whether every image must be there and be one; else those that are not are problems.
+    Raises DatasetError for labels that cannot be read, and for a split of nobody or of no image.
+    """
     splits: dict[str, Any] = {}
     problems: list[str] = []
     prints: list[str] = []
@@ -30,8 +31,9 @@ def survey(format: str, folder: Path) -> Survey:
         name = split or WHOLE
         labelled = READERS[format](folder, split)
         report = check_set(labelled)
-        if report.faults:
+        if report.faults and (whole or not _usable(report)):
             raise DatasetError(f"{folder.name}, {name}", None, "; ".join(report.faults))
+        problems += [f"{name}: {fault}" for fault in report.faults]
         splits[name] = {
             "people": report.people,
             "images": report.images,
@@ -44,5 +46,10 @@ def survey(format: str, folder: Path) -> Survey:
                 "outside their image"
             )
         prints.append(f"{name} {fingerprint(labelled)}")
-    whole = hashlib.sha256("\n".join(prints).encode()).hexdigest()
-    return Survey(splits, problems, whole)
+    digest = hashlib.sha256("\n".join(prints).encode()).hexdigest()
+    return Survey(splits, problems, digest)
+
+
+def _usable(report: Report) -> bool:
+    """Whether somebody is to be seen."""
+    return report.people > 0 and report.images > report.images_missing + report.images_unreadable

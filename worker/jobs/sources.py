@@ -1,8 +1,8 @@
 """Which data a posted job may name, and which version of them it means from then on."""
 
 from model.config import Config, SourceConfig
+from model.data.readers import WHOLE
 from model.errors import ConfigError, Fault
-from worker.datasets import WHOLE
 from worker.stores import Stores
 
 

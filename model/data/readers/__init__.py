@@ -13,6 +13,7 @@ from model.data.readers.pack import pack_splits, read_pack
 __all__ = [
     "READERS",
     "SPLITS",
+    "WHOLE",
     "LabelledSet",
     "Reader",
     "read_coco",
@@ -34,3 +35,6 @@ SPLITS: Final[Mapping[str, Callable[[Path], tuple[str, ...]]]] = {
     "pack": pack_splits,
 }
 """Which splits a set's folder has, by its format."""
+
+WHOLE: Final = "all"
+"""Stands for the split of a set that has none."""

@@ -140,10 +140,10 @@ def test_an_upload_is_a_version_beside_a_registered_path(
         (zipped(lsp_files()), {"format": "mpii"}, "dataset-invalid", "no data set of the format"),
         (zipped(lsp_files()), {"format": "pack"}, "request-invalid", "'lsp', 'mpii' or 'coco'"),
         (
-            zipped({k: v for k, v in lsp_files().items() if "im0002" not in k}),
+            zipped({k: v for k, v in lsp_files().items() if "images" not in k}),
             {},
             "dataset-invalid",
-            "1 images are missing: im0002.jpg",
+            "refused, train: 2 images are missing: im0001.jpg, im0002.jpg",
         ),
         (
             zipped({**coco_files(), "annotations/person_keypoints_train.json": b"[" * 10_000}),
@@ -175,6 +175,19 @@ def test_what_is_refused_leaves_nothing(
     assert ".part" not in response.text
     assert uploads() == before
     assert client.get("/datasets/refused").status_code == 404
+
+
+def test_images_that_are_missing_or_broken_are_noted(client: TestClient) -> None:
+    """Who sent gigabytes learns of all faults at once; the validation names each."""
+    files = {k: v for k, v in lsp_files().items() if "im0002" not in k}
+
+    response = put(client, "holes", zipped({**files, "images/im0003.jpg": b"no picture"}))
+    other = put(client, "other-holes", zipped(files)).json()
+
+    assert response.status_code == 422  # nobody is to be seen in its split `valid`
+    assert "valid: 1 images cannot be read: im0003.jpg" in response.json()["detail"]
+    assert other["problems"][0] == "train: 1 images are missing: im0002.jpg"
+    assert other["validation"] is not None
 
 
 def test_a_format_chooses_among_two_sets(client: TestClient) -> None:
