@@ -19,6 +19,8 @@ from model.tiff_header import pieces
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF")
 """What is accepted, by Pillow's names; a JPEG with further pictures inside (MPO) is a JPEG."""
+MAX_BYTES: Final = 256 << 20
+"""Of one picture's file, where it is read from a disk."""
 MAX_PIXELS: Final = 50_000_000
 MAX_SCANS: Final = 100
 """Of a JPEG: each goes over all its pixels. Encoders write about ten; libtiff's bound is 100."""

@@ -63,6 +63,11 @@ class Skeleton:
         )
 
     @property
+    def pair_indices(self) -> tuple[tuple[int, int], ...]:
+        """Positions of `flip_pairs`."""
+        return tuple((self.index(a), self.index(b)) for a, b in self.flip_pairs)
+
+    @property
     def limb_indices(self) -> tuple[tuple[int, int], ...]:
         """Limbs as pairs of joint positions."""
         return tuple((self.index(a), self.index(b)) for a, b in self.limbs)

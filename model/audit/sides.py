@@ -28,8 +28,7 @@ _PAIRS: Final = 3
 
 def pairs_of(skeleton: Skeleton) -> NDArray[np.int64]:
     """Positions of (left, right) joints, `[Q, 2]`."""
-    places = [(skeleton.index(a), skeleton.index(b)) for a, b in skeleton.flip_pairs]
-    return np.array(places, np.int64).reshape(-1, 2)
+    return np.array(skeleton.pair_indices, np.int64).reshape(-1, 2)
 
 
 def exchanged(evidence: Evidence, skeleton: Skeleton) -> Floats:

@@ -69,7 +69,7 @@ class Report:
 
 def check_set(labelled: LabelledSet) -> Report:
     """Counts people, images and labelled joints, and looks at the header of every image."""
-    names = _names(labelled.people)
+    names = image_names(labelled.people)
     sizes: dict[Path, tuple[int, int] | None] = {}
     missing, unreadable = [], []
     joints_outside = outside_people = boxes_outside = 0
@@ -117,7 +117,7 @@ def fingerprint(labelled: LabelledSet) -> str:
     pixels of pictures in memory are hashed themselves. A missing image is hashed as such.
     """
     digest = hashlib.sha256("\n".join(labelled.skeleton.joints).encode())
-    names = _names(labelled.people)
+    names = image_names(labelled.people)
     seen: dict[Path, int] = {}
     for person in labelled.people:
         if person.picture not in seen:
@@ -135,7 +135,7 @@ def fingerprint(labelled: LabelledSet) -> str:
     return digest.hexdigest()
 
 
-def _names(people: Iterable[Person]) -> dict[Path, str]:
+def image_names(people: Iterable[Person]) -> dict[Path, str]:
     """Each image's name from the images' common folder on."""
     images = {person.picture for person in people}
     if not images:

@@ -10,6 +10,7 @@ from worker.jobs.evaluate import Evaluate
 from worker.jobs.export import Export
 from worker.jobs.kind import JobKind, Work
 from worker.jobs.predict import Predict
+from worker.jobs.validate import Validate
 
 __all__ = ["KINDS", "JobKind", "Work"]
 
@@ -20,4 +21,5 @@ KINDS: Final[Mapping[str, JobKind]] = {
     "evaluate": Evaluate(),
     "export": Export(),
     "predict": Predict(),
+    "validate": Validate(),
 }

@@ -20,13 +20,11 @@ from model.data.packing import picture_of
 from model.data.person import Person
 from model.errors import DatasetError, ImageUnreadable
 from model.geometry import Box
-from model.images import open_image
+from model.images import MAX_BYTES, open_image
 from worker.paths import inside
 
 SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 """By these a file is taken for one of `model.images.FORMATS`."""
-MOST_BYTES: Final = 256 << 20
-"""Of one photograph's file."""
 _METHODS: Final = (ZIP_STORED, ZIP_DEFLATED)
 _BROKEN: Final = (BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 """What zipfile raises on damaged and encrypted entries."""
@@ -118,7 +116,7 @@ class _Zip(Photographs):
         if entry.compress_type not in _METHODS:
             raise ImageUnreadable("its entry in the ZIP is compressed otherwise than by deflate")
         with self._reading, self._zip.open(entry) as file:
-            content = file.read(MOST_BYTES + 1)  # its header may lie
+            content = file.read(MAX_BYTES + 1)  # its header may lie
         _check_size(len(content))
         return content
 
@@ -183,8 +181,8 @@ def _content(path: Path) -> bytes:
 
 
 def _check_size(size: int) -> None:
-    if size > MOST_BYTES:
-        raise ImageUnreadable(f"has more than {MOST_BYTES:,} bytes")
+    if size > MAX_BYTES:
+        raise ImageUnreadable(f"has more than {MAX_BYTES:,} bytes")
 
 
 def _name(person: Person, root: Path | None) -> str:

@@ -328,7 +328,7 @@ def test_entries_of_a_zip_are_read_within_a_bound(
     job_stores: Stores, distilled: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever they unpack to; damaged ones are told like any broken photograph."""
-    monkeypatch.setattr("worker.jobs.photographs.MOST_BYTES", 10_000)
+    monkeypatch.setattr("worker.jobs.photographs.MAX_BYTES", 10_000)
     path = job_stores.settings.data_dir / "bomb.zip"
     picture = io.BytesIO()
     Image.new("RGB", (40, 40), "red").save(picture, "PNG")
