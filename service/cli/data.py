@@ -10,12 +10,13 @@ from service.cli.audit import audit
 from service.cli.options import Home, settings_of
 from service.cli.pack import pack
 from service.cli.sources import parse_source
+from service.cli.upload import upload
 
 if TYPE_CHECKING:
     from worker.stores import Stores
 
 app = typer.Typer(
-    help="Register data sets under names that jobs use, check them, and audit their labels.",
+    help="Register or upload data sets under names that jobs use, check them, audit their labels.",
     no_args_is_help=True,
 )
 
@@ -83,17 +84,18 @@ def check(
 
 @app.command()
 def ls(home: Home = None) -> None:
-    """List the registered sets."""
+    """List the registered and uploaded sets, every version."""
     found = _stores(home).datasets.all()
     if not found:
         typer.echo("no data set is registered; okdhp data add --help tells how")
     for dataset in found:
         counts = ", ".join(f"{split} {c['people']:,}" for split, c in dataset.splits.items())
-        typer.echo(f"{dataset.name:<16} {dataset.format:<5} {dataset.path}  ({counts})")
+        typer.echo(f"{dataset.reference:<18} {dataset.format:<5} {dataset.path}  ({counts})")
 
 
 app.command()(pack)
 app.command()(audit)
+app.command()(upload)
 
 
 def _stores(home: Path | None) -> "Stores":

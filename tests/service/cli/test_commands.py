@@ -194,8 +194,8 @@ def test_a_set_is_registered_and_listed(
     assert by_name[0] == by_path[0] == 0
     assert "one:train: 2 people, 2 images" in by_name[1]
     assert [line.split()[:3] for line in listed.splitlines()] == [
-        ["one", "lsp", "lsp"],
-        ["two", "lsp", "lsp"],
+        ["one:1", "lsp", "lsp"],
+        ["two:1", "lsp", "lsp"],
     ]
 
 
