@@ -59,6 +59,8 @@ def retry(
     Raises JobNotFound, ActionRefused, and what `submit` raises.
     """
     old = stores.jobs.require(job_id, "retry")
+    # What was asked for a job with parts is asked of its parts.
+    needs = next((part.needs for part in stores.jobs.parts(job_id)), old.needs)
     job, _ = submit(
         stores,
         announcer,
@@ -67,6 +69,8 @@ def retry(
         timeout_s=old.timeout_s,
         retry_of=old.id,
         callback_url=old.callback_url,
+        priority=old.priority,
+        needs=needs,
         kinds=kinds,
     )
     return job

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from model.cores import cores
-from worker.errors import DeviceMissing
+from model.errors import PoseError
 from worker.store import Need
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,14 @@ _ASK: Final = ("nvidia-smi", "--query-gpu=index,memory.total,memory.free")
 _FORMAT: Final = "--format=csv,noheader,nounits"
 _ASK_S: Final = 20.0
 """A driver that nobody holds loaded takes seconds to wake."""
+
+
+class DeviceMissing(PoseError):
+    """A device that the worker was told to use is not on this machine."""
+
+    def __init__(self, names: Sequence[str], known: Sequence[str]) -> None:
+        lacking = ", ".join(names)
+        super().__init__(f"OKDHP_DEVICES names {lacking}; here are {', '.join(known)}")
 
 
 @dataclass(frozen=True)

@@ -151,14 +151,6 @@ class NotInstalled(PoseError):
     """Packages that the work needs are not installed here."""
 
 
-class DeviceMissing(PoseError):
-    """A device that the worker was told to use is not on this machine."""
-
-    def __init__(self, names: Sequence[str], known: Sequence[str]) -> None:
-        lacking = ", ".join(names)
-        super().__init__(f"OKDHP_DEVICES names {lacking}; here are {', '.join(known)}")
-
-
 class BrokerUnusable(PoseError):
     """No broker is set, or the embedded one did not start."""
 

@@ -2,12 +2,13 @@
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from worker.announcer import Announcer
 from worker.errors import KindUnknown
 from worker.jobs import KINDS, JobKind
-from worker.store import Job
+from worker.store import PRIORITY, Job, Need
 from worker.stores import Stores
 
 
@@ -29,12 +30,15 @@ def submit(
     timeout_s: float | None = None,
     retry_of: str | None = None,
     callback_url: str | None = None,
+    priority: int = PRIORITY,
+    needs: Need | None = None,
     kinds: Mapping[str, JobKind] = KINDS,
 ) -> tuple[Job, bool]:
     """The job, and whether it is new; a known idempotency key gives the job it belongs to.
 
     timeout_s: how long it may work, up to what the operator allows. retry_of: the job it repeats.
     callback_url: who is told of its end, checked by `worker.callbacks.check_callback`.
+    priority: from 0 to 9. needs: instead of what its kind does; of a job with parts, theirs.
     A broker that is away is no error: the job is announced later.
     Raises KindUnknown, ConfigError, DatasetNotFound, ModelNotFound, VersionNotFound,
     IdempotencyConflict.
@@ -46,6 +50,9 @@ def submit(
             return known, False
     resolved = kinds[kind].resolve(config, stores)
     parts = kinds[kind].parts(resolved, stores)
+    if needs is not None:
+        parts = [replace(part, needs=needs) for part in parts]
+    own = needs if needs is not None and not parts else kinds[kind].needs
     limits = [limit for limit in (timeout_s, stores.settings.job_limit_s) if limit]
     job, new = stores.jobs.add(
         kind,
@@ -56,6 +63,8 @@ def submit(
         timeout_s=min(limits, default=None),
         retry_of=retry_of,
         callback_url=callback_url,
+        priority=priority,
+        needs=own,
     )
     if new:
         announcer.announce_all([part.id for part in stores.jobs.parts(job.id)] or [job.id])

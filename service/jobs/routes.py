@@ -88,6 +88,8 @@ def post_job(
             idempotency_key=idempotency_key,
             timeout_s=posted.timeout_s,
             callback_url=posted.callback_url,
+            priority=posted.priority,
+            needs=posted.needs,
         )
     response.headers["Location"] = f"{root}/jobs/{job.id}"
     return job_document(job, parts, root)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from worker.jobs import KINDS
-from worker.store import State
+from worker.store import PRIORITY, Need, State
 
 _DEEPEST: Final = 20
 _MOST: Final = 2_000
@@ -60,6 +60,14 @@ class JobPost(BaseModel):
         le=YEAR_S,
         description="how long it may work; then it fails with the reason `timeout`. "
         "The operator may have set a lower limit",
+    )
+    priority: int = Field(
+        PRIORITY, ge=0, le=9, description="of the jobs that wait the highest goes first"
+    )
+    needs: Need | None = Field(
+        None,
+        description="the device for it, or for its parts where it has some; by default a training "
+        "takes `any` and all else the `cpu`",
     )
     callback_url: str | None = Field(
         None,
@@ -155,6 +163,8 @@ class JobEntry(BaseModel):
     cancel_requested: bool
     stop_requested: bool = Field(description="whether it is to evaluate and export what it has")
     timeout_s: float | None = Field(description="how long it may work")
+    priority: int = Field(description="0 to 9; of the jobs that wait the highest goes first")
+    needs: Need = Field(description="the device that it waits for, or runs on")
     progress: Progress | None
     parent: str | None = Field(description="the job that it is a part of")
     retry_of: str | None = Field(description="the job that it repeats")

@@ -79,7 +79,7 @@ def _notice(job: Job, parts: Context, waiting: Waiting | None) -> str | None:
         return None
     if waiting is not None and waiting.open:
         return f"waits for {waiting.open} of {waiting.parts} jobs"
-    return parts.no_worker
+    return parts.no_worker or job.held_up
 
 
 def _progress(job: Job) -> Progress | None:
@@ -104,6 +104,8 @@ def _common(job: Job, parts: Context, root: str, waiting: Waiting | None) -> dic
         "cancel_requested": job.cancel_requested,
         "stop_requested": job.stop_requested,
         "timeout_s": job.timeout_s,
+        "priority": job.priority,
+        "needs": job.needs,
         "progress": _progress(job),
         "parent": job.parent_id,
         "retry_of": job.retry_of,

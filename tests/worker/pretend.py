@@ -3,8 +3,9 @@
 Steps of config["do"]: ["event", {…}], ["file", name, text], ["sleep", seconds], ["print", text],
 ["raise", class name], ["die", signal number], ["exit", status], ["wait"] (until asked to stop),
 ["await", name] (until such a file is in the run folder), ["full"] (no file may grow), ["grow"]
-(beyond what it may have), ["deaf"] (to TERM), ["spawn"] (a process that ignores TERM and whose id
-is in the file spawned). A job with parts tells what became of them instead.
+(beyond what it may have), ["show"] (on what it computes, by the log), ["deaf"] (to TERM), ["spawn"]
+(a process that ignores TERM and whose id is in the file spawned). A job with parts tells what
+became of them instead.
 """
 
 import os
@@ -78,6 +79,10 @@ class Pretend(JobKind):
             case "grow":
                 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
                 bytearray(8 << 30)
+            case "show":
+                visible = os.environ["CUDA_VISIBLE_DEVICES"]
+                threads = os.environ.get("OMP_NUM_THREADS")
+                os.write(1, f"on {work.device} {visible!r}, {threads} threads\n".encode())
             case "deaf":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
             case "spawn":

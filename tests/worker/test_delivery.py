@@ -62,10 +62,11 @@ def start_worker(stores: Stores, tmp_path: Path) -> Iterator[Callable[..., subpr
         "OKDHP_HOUSEKEEPING_S": "0.2",
     }
 
-    def start() -> subprocess.Popen:
+    def start(**given: str) -> subprocess.Popen:
+        """given: more of its environment."""
         with (tmp_path / f"worker{len(workers)}.log").open("wb") as log:
             command = [sys.executable, "-W", "ignore", "-c", WORKER, str(HERE)]
-            worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            worker = subprocess.Popen(command, env=environment | given, stdout=log, stderr=log)
         workers.append(worker)
         return worker
 
@@ -77,9 +78,11 @@ def start_worker(stores: Stores, tmp_path: Path) -> Iterator[Callable[..., subpr
         sys.stderr.write(log.read_text())  # pytest shows it where the test failed
 
 
-def post(stores: Stores, *steps: list, **config: object) -> str:
+def post(
+    stores: Stores, *steps: list, priority: int = 5, needs: Need = Need.ANY, **config: object
+) -> str:
     posted = {"do": list(steps), **config}
-    return stores.jobs.add("pretend", posted, posted)[0].id
+    return stores.jobs.add("pretend", posted, posted, priority=priority, needs=needs)[0].id
 
 
 def wait_for(stores: Stores, job_id: str, state: State, within_s: float = 30) -> Job:
@@ -278,3 +281,98 @@ def test_workers_share_the_parts_of_a_job_and_the_last_one_rings_for_it(
     assert done.result == {"slow": "succeeded", "quick": "succeeded", "bad": "failed"}
     assert done.attempt == 1
     assert stores.jobs.get(slow.id).attempt == 2
+
+
+def test_of_jobs_that_wait_the_highest_priority_goes_first(
+    stores: Stores, announcer: Announcer, start_worker: Callable
+) -> None:
+    """Then the oldest, in whatever order the bells were rung; and each runs once."""
+    priorities = [3, 9, 5, 0, 5, 9]
+    ids = [post(stores, priority=priority) for priority in priorities]
+    for job_id in reversed(ids):
+        announcer.announce(job_id)
+
+    start_worker()
+
+    jobs = [wait_for(stores, job_id, State.SUCCEEDED) for job_id in ids]
+    began = sorted(range(len(ids)), key=lambda i: jobs[i].started_at or 0.0)
+    assert [priorities[i] for i in began] == sorted(priorities, reverse=True)
+    assert began == sorted(range(len(ids)), key=lambda i: (-priorities[i], i))
+    assert {job.attempt for job in jobs} == {1}
+
+
+@pytest.fixture
+def gpus(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Says how many MiB of each GPU are free; the environment where the driver is asked for it."""
+    folder = tmp_path / "driver"
+    folder.mkdir()
+    (folder / "nvidia-smi").write_text(f"#!/bin/sh\ncat {folder / 'gpus'}\n")
+    (folder / "nvidia-smi").chmod(0o755)
+
+    def say(*free_mib: int) -> dict[str, str]:
+        lines = [f"{i}, 81559, {free}" for i, free in enumerate(free_mib)]
+        replaced = folder / "gpus.new"
+        replaced.write_text("\n".join(lines) + "\n")
+        replaced.rename(folder / "gpus")
+        return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+    return say
+
+
+def device_of(stores: Stores, job_id: str) -> str:
+    """The device for which a worker claimed it last."""
+    reasons = [s.reason for s in stores.jobs.history(job_id)]
+    return [r for r in reasons if r.startswith("claimed for ")][-1].removeprefix("claimed for ")
+
+
+def test_each_gpu_has_one_job_and_none_while_its_memory_is_in_use(
+    stores: Stores, start_worker: Callable, gpus: Callable
+) -> None:
+    """A third job waits for one that is free, and says for what; the CPU's job waits for none."""
+    steps = (["show"], STARTED, ["await", "go"])
+    first, second, third = (post(stores, *steps, needs=need) for need in ("gpu", "any", "gpu"))
+    of_cpu = post(stores, *steps, needs=Need.CPU)
+    start_worker(**gpus(81000, 80000))
+    for job_id in (first, second, of_cpu):
+        wait_for(stores, job_id, State.RUNNING)
+
+    assert [device_of(stores, one) for one in (first, second, of_cpu)] == [
+        "cuda:0",
+        "cuda:1",
+        "cpu",
+    ]
+    logs = [(stores.settings.run_dir(one) / "log.txt").read_text() for one in (first, second)]
+    assert ["on cuda '0', 1 thr" in logs[0], "on cuda '1', 1 thr" in logs[1]] == [True, True]
+    gpus(30000, 30000)  # the first one's job ends, and another program has its memory
+    (stores.settings.run_dir(first) / "go").touch()
+    wait_for(stores, first, State.SUCCEEDED)
+    deadline = time.monotonic() + 20
+    while (held_up := stores.jobs.get(third).held_up) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert held_up == "waits for cuda:0: of its memory 29.3 of 79.6 GiB are free"
+    assert stores.jobs.get(third).state == State.QUEUED
+
+    gpus(81000, 30000)
+
+    wait_for(stores, third, State.RUNNING)
+    assert device_of(stores, third) == "cuda:0"
+
+
+def test_workers_take_what_their_devices_can_do(
+    stores: Stores, start_worker: Callable, gpus: Callable
+) -> None:
+    """A job at the head that waits for a GPU keeps no CPU idle."""
+    gpu = [post(stores, STARTED, ["await", "go"], needs=Need.GPU, priority=9) for _ in range(2)]
+    start_worker(OKDHP_DEVICES="cuda:0", **gpus(81000))
+    wait_for(stores, gpu[0], State.RUNNING)
+    rest = [post(stores, needs=need) for need in (Need.CPU, Need.ANY, Need.CPU)]
+    start_worker(OKDHP_DEVICES="cpu")
+
+    for job_id in rest:
+        wait_for(stores, job_id, State.SUCCEEDED)
+        assert device_of(stores, job_id) == "cpu"
+    assert stores.jobs.get(gpu[1]).state == State.QUEUED
+    (stores.settings.run_dir(gpu[0]) / "go").touch()
+    wait_for(stores, gpu[1], State.RUNNING)
+    assert device_of(stores, gpu[1]) == "cuda:0"

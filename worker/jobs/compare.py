@@ -50,7 +50,7 @@ class Compare(JobKind):
             for cell in cells(CompareConfig.model_validate(resolved))
         }
         return [
-            NewPart(name, "distill", tree, Distill().resolve(tree, stores))
+            NewPart(name, "distill", tree, Distill().resolve(tree, stores), Distill.needs)
             for name, tree in trees.items()
         ]
 

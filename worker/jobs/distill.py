@@ -11,7 +11,7 @@ from worker.jobs.kind import JobKind, Work
 from worker.jobs.references import pinned, placed
 from worker.jobs.sources import check_training
 from worker.registry import read_card
-from worker.store.tables import Job, State, Version
+from worker.store.tables import Job, Need, State, Version
 from worker.stores import Stores
 
 
@@ -28,6 +28,7 @@ class Distill(JobKind):
     }
 
     trains: ClassVar[bool] = True
+    needs: ClassVar[Need] = Need.ANY
 
     def resolve(self, config: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
         resolved = check_training(load_config(config), stores)

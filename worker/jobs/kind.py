@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from model.errors import ConfigError, Fault
 from worker.store.parts import NewPart
-from worker.store.tables import Job, Version
+from worker.store.tables import Job, Need, Version
 
 if TYPE_CHECKING:
     from worker.stores import Stores
@@ -42,6 +42,9 @@ class JobKind(ABC):
 
     trains: ClassVar[bool] = False
     """Whether it goes on epoch by epoch: it can end early, and go on after its end."""
+
+    needs: ClassVar[Need] = Need.CPU
+    """What device it is given where its post did not say."""
 
     @abstractmethod
     def resolve(self, config: Mapping[str, Any], stores: "Stores") -> dict[str, Any]:

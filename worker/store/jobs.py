@@ -290,7 +290,7 @@ class JobStore:
         """Note why a queued job could not be taken."""
         with self._database.writing() as session:
             waiting = update(Job).where(Job.id == job_id, Job.state == State.QUEUED)
-            session.execute(waiting.values(held_up=why))
+            session.execute(waiting.where(Job.held_up.is_distinct_from(why)).values(held_up=why))
 
     # The worker's side -------------------------------------------------------------------------
 

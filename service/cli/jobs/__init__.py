@@ -42,7 +42,7 @@ def list_(
     server: Server = HERE,
     key: Key = None,
 ) -> None:
-    """List jobs, newest first: id, kind, state, epoch, and when it was posted (UTC)."""
+    """List jobs, newest first: id, kind, state, epoch, priority, need, time of the post (UTC)."""
     from service.cli.jobs.show import entry_line
 
     with _client(server, key) as client:
@@ -125,6 +125,14 @@ def post(
     timeout_s: Annotated[
         float | None, typer.Option("--timeout", help="Seconds that it may work.")
     ] = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(min=0, max=9, help="Higher ones go first.", show_default="5"),
+    ] = None,
+    needs: Annotated[
+        str | None,
+        typer.Option(help="gpu, cpu or any: the device for it.", show_default="its kind's"),
+    ] = None,
     follow: Annotated[bool, typer.Option("--watch", help="Follow it, as `watch` does.")] = False,
     server: Server = HERE,
     key: Key = None,
@@ -133,7 +141,12 @@ def post(
 
     okdhp jobs post distill preset=tiny training.epochs=20 --watch
     """
-    said = {"callback_url": callback_url, "timeout_s": timeout_s}
+    said = {
+        "callback_url": callback_url,
+        "timeout_s": timeout_s,
+        "priority": priority,
+        "needs": needs,
+    }
     body: dict[str, Any] = {"kind": kind, "config": _config(settings or [])}
     body |= {name: value for name, value in said.items() if value is not None}
     with _client(server, key) as client:

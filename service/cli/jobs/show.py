@@ -5,10 +5,9 @@ from typing import Any
 
 
 def entry_line(job: Mapping[str, Any]) -> str:
-    """One line of a list: id, kind, state, how far it is, and when it was posted."""
-    return "  ".join(
-        (job["id"], f"{job['kind']:<9}", f"{job['state']:<10}", f"{_far(job):>9}", _time(job))
-    )
+    """One line of a list: id, kind, state, how far it is, priority, need, when it was posted."""
+    columns = (f"{job['kind']:<9}", f"{job['state']:<10}", f"{_far(job):>9}")
+    return "  ".join((job["id"], *columns, str(job["priority"]), f"{job['needs']:<3}", _time(job)))
 
 
 def document_lines(job: Mapping[str, Any]) -> Iterator[str]:

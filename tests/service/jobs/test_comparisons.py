@@ -42,6 +42,24 @@ def test_a_comparison_shows_its_runs_and_they_show_it(client: TestClient) -> Non
     assert child["resolved"]["export"]["branch"] == "all"
 
 
+def test_what_a_comparison_is_asked_for_its_runs_are(client: TestClient, stores: Stores) -> None:
+    """They train; it only gathers, on any CPU. A repeated one is asked the same."""
+    job = client.post("/jobs", json={**COMPARE, "priority": 7, "needs": "gpu"}).json()
+    usual = client.post("/jobs", json=COMPARE).json()
+    client.post(f"/jobs/{job['id']}/cancel")
+    again = client.post(f"/jobs/{job['id']}/retry").json()
+
+    def asked(shown: dict) -> set[tuple[int, str]]:
+        return {(part.priority, str(part.needs)) for part in stores.jobs.parts(shown["id"])}
+
+    assert [(shown["priority"], shown["needs"]) for shown in (job, usual, again)] == [
+        (7, "cpu"), (5, "cpu"), (7, "cpu"),
+    ]  # fmt: skip
+    assert [asked(shown) for shown in (job, usual, again)] == [
+        {(7, "gpu")}, {(5, "any")}, {(7, "gpu")},
+    ]  # fmt: skip
+
+
 def test_it_says_how_many_runs_it_still_waits_for(client: TestClient, stores: Stores) -> None:
     """In the list as well; without a notice once it only waits for a worker."""
     job = client.post("/jobs", json=COMPARE).json()

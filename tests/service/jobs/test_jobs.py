@@ -278,6 +278,27 @@ def test_without_a_worker_a_waiting_job_says_so(settings: ServiceSettings) -> No
     assert (job["state"], job["notice"]) == ("queued", "no worker runs here")
 
 
+def test_a_job_shows_its_priority_and_what_it_needs(client: TestClient, stores: Stores) -> None:
+    """By default those of its kind; and what keeps it from a device, once a worker has found it."""
+    usual = client.post("/jobs", json=TINY).json()
+    asked = client.post("/jobs", json={**TINY, "priority": 9, "needs": "gpu"}).json()
+    stores.jobs.hold_up(asked["id"], "waits for cuda:0: of its memory 1.0 of 79.6 GiB are free")
+
+    assert (usual["priority"], usual["needs"], usual["notice"]) == (5, "any", None)
+    listed = client.get("/jobs").json()["jobs"][0]
+    assert (listed["id"], listed["priority"], listed["needs"]) == (asked["id"], 9, "gpu")
+    assert listed["notice"] == "waits for cuda:0: of its memory 1.0 of 79.6 GiB are free"
+
+
+@pytest.mark.parametrize("wrong", [{"priority": 10}, {"priority": -1}, {"needs": "tpu"}])
+def test_a_priority_or_need_that_is_none_is_refused(client: TestClient, wrong: dict) -> None:
+    """By its name, with what is accepted."""
+    refused = client.post("/jobs", json=TINY | wrong)
+
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["where"] == next(iter(wrong))
+
+
 def test_a_callback_goes_only_where_the_operator_allows(
     settings: ServiceSettings, stores: Stores
 ) -> None:
