@@ -14,7 +14,6 @@ from model.images import read_image
 from model.validation import looks
 from model.validation.looks import Look, copies
 
-
 _NUMBERS = itertools.count()
 
 
