@@ -25,7 +25,7 @@ from worker.store.tables import Dataset
 
 _DIGITS: Final = 9
 """Digits of a version."""
-_TRIES: Final = 5
+_TRIES: Final = 20
 
 
 class Added(NamedTuple):
@@ -178,17 +178,19 @@ class Datasets:
         """The next version of its name; the old one when the same files came at the same time."""
         for _ in range(_TRIES):
             with suppress(IntegrityError), self._database.writing() as session:
+                # The number first: who commits after it is seen here, or takes it before us.
+                number = _next(session, row["name"])
                 same = _there(row["name"]).where(Dataset.content == row["content"])
                 if (known := session.scalar(same)) is not None:
                     return Added(known, False)
                 added = Dataset(
                     **row,
-                    version=_next(session, row["name"]),
+                    version=number,
                     **found._asdict(),
                     created_at=clock(session),
                 )
                 session.add(added)
-                session.flush()  # PostgreSQL: another took the number, and is asked for again
+                session.flush()  # PostgreSQL: where another took the number the next is asked for
                 return Added(added, True)
         raise StoreUnusable(f"too many uploads of {row['name']!r} at once; try again")
 
