@@ -22,7 +22,7 @@ from model.cores import cores
 from model.errors import PoseError
 from model.predictor import Predictor
 from service.settings import ServiceSettings
-from worker.app import create_celery
+from worker.app import QUEUES, create_celery
 from worker.artifacts import ArtifactStore
 from worker.broker import running_url
 from worker.store import Database, State, census
@@ -149,10 +149,15 @@ def _broker(settings: ServiceSettings) -> tuple[Finding, Celery | None]:
 
 
 def _workers(celery: Celery) -> Finding:
-    names = sorted(name for reply in celery.control.ping(timeout=_PING_S) for name in reply)
-    if not names:
+    replies = celery.control.inspect(timeout=_PING_S).active_queues() or {}
+    if not replies:
         return Finding("workers", Verdict.NOTE, "none answers", "`okdhp worker`; jobs wait for one")
-    return Finding("workers", Verdict.OK, ", ".join(names))
+    served = {name: {queue["name"] for queue in queues} for name, queues in replies.items()}
+    shown = [
+        f"{name} for {', '.join(need for need, queue in QUEUES.items() if queue in served[name])}"
+        for name in sorted(served)
+    ]
+    return Finding("workers", Verdict.OK, "; ".join(shown))
 
 
 def _jobs(stores: Stores) -> Finding:

@@ -26,7 +26,7 @@ from model.predictor import Predictor
 from service.errors import NotReady
 from service.predict.admission import Admission
 from service.predict.models import Served, ServedModels
-from worker.store import Database, census
+from worker.store import Database, Need, census
 
 log = logging.getLogger(__name__)
 
@@ -253,6 +253,12 @@ class _AtScrape(Collector):
         for (state, kind), number in jobs.counts.items():
             counts.add_metric((state, kind), number)
         yield counts
+        queued = GaugeMetricFamily(
+            "okdhp_jobs_queued", "Jobs that wait, by the device that they need", labels=("needs",)
+        )
+        for need in Need:
+            queued.add_metric((need,), jobs.queued.get(need, 0))
+        yield queued
         oldest = GaugeMetricFamily(
             "okdhp_jobs_oldest_queued_seconds",
             "How long ago the oldest job that waits for a worker was posted; 0 where none waits",

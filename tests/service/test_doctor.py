@@ -42,7 +42,7 @@ def test_before_the_first_start_nothing_is_broken_and_nothing_is_made(tmp_path: 
 
 
 def test_a_running_server_is_well(serve: Callable[..., Any], with_student: ServiceSettings) -> None:
-    """With its embedded broker and its worker, who is named."""
+    """With its embedded broker and its worker, who is named with what it serves."""
     server = serve(with_student.home)
     settings = ServiceSettings(home=with_student.home)
     for _ in range(20):
@@ -55,6 +55,8 @@ def test_a_running_server_is_well(serve: Callable[..., Any], with_student: Servi
         *("home", "database", "artifacts", "broker", "workers"),
         *("jobs", "data sets", "API keys", "model", "training"),
     }
+    assert found["workers"].found.startswith("okdhp@")
+    assert " for any, " in found["workers"].found
     assert not list(with_student.home.glob("artifacts/doctor*"))
     assert server.end() == 0
 

@@ -1,4 +1,4 @@
-"""How many jobs there are, by state and kind."""
+"""How many jobs there are, by state and kind, and how many wait for which device."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from worker.store.database import Database, now
-from worker.store.tables import ACTIVE, Job, State
+from worker.store.tables import ACTIVE, Job, Need, State
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,8 @@ class Census:
 
     counts: Mapping[tuple[State, str], int]
     """By state and kind, where there are any."""
+    queued: Mapping[Need, int]
+    """Jobs in `queued` by what they need, where there are any."""
     oldest_queued_s: float
     """Since the oldest job in `queued` was posted; 0 where none is."""
     overdue: int
@@ -26,13 +28,16 @@ def census(database: Database) -> Census:
     query = select(Job.state, Job.kind, func.count(), now() - func.min(Job.created_at)).group_by(
         Job.state, Job.kind
     )
+    needs = select(Job.needs, func.count()).where(Job.state == State.QUEUED).group_by(Job.needs)
     silent = select(func.count()).where(Job.state.in_(ACTIVE), Job.lease_expires_at < now())
     with database.reading() as session:
         rows = session.execute(query).all()
+        needed = session.execute(needs).all()
         overdue = session.scalar(silent) or 0
     queued = [age_s for state, _, _, age_s in rows if state == State.QUEUED]
     return Census(
         counts={(state, kind): number for state, kind, number, _ in rows},
+        queued={need: number for need, number in needed},
         oldest_queued_s=max(queued, default=0.0),
         overdue=overdue,
     )

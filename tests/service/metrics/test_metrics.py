@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as prometheu
 from model.predictor import Predictor
 from service.metrics.metrics import MODELS, Metrics
 from service.settings import ServiceSettings
-from worker.store.tables import State
+from worker.store.tables import Need, State
 from worker.stores import open_stores
 
 GLOW = {
@@ -138,6 +138,7 @@ def test_jobs_are_counted_by_state_and_kind(
     assert value(client, "okdhp_jobs", state=State.QUEUED, kind="distill") == 1
     assert value(client, "okdhp_jobs", state=State.QUEUED, kind="evaluate") == 1
     assert value(client, "okdhp_jobs", state=State.CANCELLED, kind="distill") == 1
+    assert [value(client, "okdhp_jobs_queued", needs=need) for need in Need] == [0, 0, 2]
     age = value(client, "okdhp_jobs_oldest_queued_seconds")
     assert age is not None
     assert 0 < age < 60

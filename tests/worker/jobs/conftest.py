@@ -35,7 +35,7 @@ def small() -> dict[str, Any]:
 def job_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     """One home for the jobs that only read what others left."""
     home = tmp_path_factory.mktemp("jobs") / "home"
-    opened = open_stores(WorkerSettings(home=home, data_dir=home.parent / "data", device="cpu"))
+    opened = open_stores(WorkerSettings(home=home, data_dir=home.parent / "data"))
     yield opened
     opened.close()
 

@@ -48,7 +48,7 @@ class Bell(Announcer):
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
-    opened = open_stores(WorkerSettings(home=tmp_path_factory.mktemp("home"), device="cpu"))
+    opened = open_stores(WorkerSettings(home=tmp_path_factory.mktemp("home")))
     yield opened
     opened.close()
 

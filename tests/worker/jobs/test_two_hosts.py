@@ -83,12 +83,12 @@ def taken_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TakenOver]:
     folder = tmp_path_factory.mktemp("hosts")
     home, first_runs = folder / "home", folder / "first"
     second_runs = folder / "second"
-    stores = open_stores(WorkerSettings(home=home, runs_dir=second_runs, device="cpu"))
+    stores = open_stores(WorkerSettings(home=home, runs_dir=second_runs))
     job_id = stores.jobs.add("distill", CONFIG, KINDS["distill"].resolve(CONFIG, stores))[0].id
     of_first = {
         "OKDHP_HOME": str(home),
         "OKDHP_RUNS_DIR": str(first_runs),
-        "OKDHP_DEVICE": "cpu",
+        "OKDHP_DEVICES": "cpu",
     }
     first = subprocess.Popen([sys.executable, "-c", WORKER, job_id], env=os.environ | of_first)
     until = time.monotonic() + 60
