@@ -11,7 +11,7 @@ import re
 import stat
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
@@ -28,6 +28,7 @@ _LONGEST_PART: Final = 255  # bytes: what Linux's file systems take
 _DEEPEST: Final = 16
 _ENTRY_BYTES: Final = 160
 """Of an entry in the archive's own list, at most on average: it is read whole."""
+_LISTED: Final = b"PK\1\2"  # begins such an entry (APPNOTE 4.3.12)
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000  # APPNOTE 4.4.4
 _METHODS: Final = (ZIP_STORED, ZIP_DEFLATED)
 """The others, which hardly any set needs, pack a million to one."""
@@ -102,7 +103,7 @@ def inner_path(name: str) -> PurePosixPath:
 def _opened(archive: Path, bounds: UploadBounds) -> Iterator[ZipFile]:
     """Raises ArchiveRefused, also for what turns out to be damaged while it is read."""
     try:
-        with _Wary(archive, bounds.max_files * _ENTRY_BYTES) as file, ZipFile(file) as zipped:
+        with _Wary(archive, bounds.max_files) as file, ZipFile(file) as zipped:
             yield zipped
     except _TooMuchToList:
         raise ArchiveRefused(f"the archive lists more than {bounds.max_files:,} files") from None
@@ -115,27 +116,25 @@ class _TooMuchToList(Exception):
 
 
 class _Wary(io.BufferedReader):
-    """A file that gives no more than `most` bytes at once: zipfile reads its whole list."""
+    """A file that gives no list of too many files: zipfile would make an object of each."""
 
     def __init__(self, path: Path, most: int) -> None:
         super().__init__(io.FileIO(path))
-        self._most = max(most, _PIECE)
+        self._most = most
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > self._most:
+        if size is not None and size > max(self._most * _ENTRY_BYTES, _PIECE):
             raise _TooMuchToList
-        return super().read(size)
+        piece = super().read(size)
+        if piece.count(_LISTED) > self._most:
+            raise _TooMuchToList
+        return piece
 
 
 def _judged(
-    listed: Iterable[ZipInfo], packed_bytes: int, bounds: UploadBounds
+    entries: Sequence[ZipInfo], packed_bytes: int, bounds: UploadBounds
 ) -> dict[PurePosixPath, ZipInfo]:
     """The archive's files by where they belong. Raises ArchiveRefused."""
-    entries = list(listed)
-    if len(entries) > bounds.max_files:
-        raise ArchiveRefused(
-            f"the archive lists {len(entries):,} files; accepted: at most {bounds.max_files:,}"
-        )
     if sum(entry.compress_size for entry in entries) > packed_bytes:
         raise ArchiveRefused("the archive's entries overlap: together they are larger than it")
     files: dict[PurePosixPath, ZipInfo] = {}

@@ -16,7 +16,10 @@ class UploadBounds(BaseModel):
     max_bytes: int = Field(4 * _GIB, ge=1, description="of an archive")
     max_unpacked_bytes: int = Field(8 * _GIB, ge=1, description="of all its files together")
     max_label_bytes: int = Field(
-        64 * _MIB, ge=1, description="of its .json, .mat and .txt together: they are read whole"
+        32 * _MIB,
+        ge=1,
+        description="of its .json, .mat and .txt together: they are read whole, and become some "
+        "twenty times as large in memory",
     )
     max_files: int = Field(100_000, ge=1, description="in an archive, folders counted")
     max_ratio: float = Field(
