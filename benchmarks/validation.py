@@ -102,7 +102,7 @@ def main() -> None:
     for format_, split in SETS:
         planted = plant(READERS[format_](data / format_, split))
         began = time.perf_counter()
-        looked = look_at(planted.labelled, student, lambda: None)
+        looked = look_at(planted.labelled, student, lambda photographs: None)
         seconds = time.perf_counter() - began
         assert looked.found is not None
         found = swaps(looked.found, planted.labelled)

@@ -1,7 +1,8 @@
 """Every photograph of a split, decoded once: what it looks like, and what a student sees on it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -10,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.cores import cores
 from model.data.check import image_names
 from model.data.person import Person
 from model.data.readers import LabelledSet
 from model.errors import DatasetError, ImageTooLarge, ImageUnreadable
+from model.evaluation import answers, on_images
+from model.geometry import Crop, Crops
 from model.images import MAX_BYTES, open_image
 from model.predictor import Predictor
 from model.skeletons import joint_map
@@ -21,6 +25,8 @@ from model.validation.looks import Look
 
 LEAST_PAIRS: Final = 3
 """A student that knows fewer of a set's pairs says nothing about sides."""
+_AT_ONCE: Final = 32
+"""Photographs that are decoded and shown to the student together."""
 
 
 @dataclass
@@ -39,42 +45,72 @@ class Looked:
     broken: dict[str, str] = field(default_factory=dict)
 
 
-def look_at(labelled: LabelledSet, student: Predictor, advance: Callable[[], None]) -> Looked:
+def look_at(labelled: LabelledSet, student: Predictor, advance: Callable[[int], None]) -> Looked:
     """Decode all photographs, within the bounds of `model.images`.
 
-    advance: called before each; what it raises ends the work.
+    advance: told again and again how many more have been looked at; what it raises ends the work.
     """
     by_picture: dict[Path, list[int]] = {}
     for p, person in enumerate(labelled.people):
         by_picture.setdefault(person.picture, []).append(p)
     known = joint_map(student.card.skeleton, labelled.skeleton)
     pairs = sum(known[a] >= 0 and known[b] >= 0 for a, b in labelled.skeleton.pair_indices)
+    asked = pairs >= LEAST_PAIRS
     shape = (len(labelled.people), len(labelled.skeleton), 3)
     looked = Looked(
-        labelled,
-        image_names(labelled.people),
-        np.full(shape, np.nan) if pairs >= LEAST_PAIRS else None,
+        labelled, image_names(labelled.people), np.full(shape, np.nan) if asked else None
     )
-    for picture, places in by_picture.items():
-        advance()
-        name = looked.names[picture]
-        try:
-            image, sha256 = _decoded(labelled.people[places[0]])
-        except FileNotFoundError:
-            looked.missing.append(name)
-        except (OSError, DatasetError, ImageUnreadable, ImageTooLarge) as error:
-            looked.broken[name] = _reason(error)
-        else:
-            looked.looks[name] = Look.of(image, sha256)
-            if looked.found is not None:
-                boxes = [labelled.people[p].box_img for p in places]
-                crops = [student.crop_around(box) for box in boxes]
-                cut = np.stack([crop.cut(image) for crop in crops])
-                answer = student.infer(cut, flip_test=True)
-                for p, crop, points in zip(places, crops, answer, strict=True):
-                    looked.found[p, known >= 0] = points[known[known >= 0]]
-                    looked.found[p, :, :2] = crop.to_image(looked.found[p, :, :2])
+
+    def see(places: Sequence[int]) -> _Seen | str | None:
+        return _seen([labelled.people[p] for p in places], student if asked else None)
+
+    pictures = list(by_picture)
+    with ThreadPoolExecutor(cores()) as pool:
+        for at in range(0, len(pictures), _AT_ONCE):
+            some = pictures[at : at + _AT_ONCE]
+            advance(0)
+            seen = list(pool.map(see, (by_picture[picture] for picture in some)))
+            people: list[int] = []
+            crops: list[Crop] = []
+            pixels: list[NDArray[np.uint8]] = []
+            for picture, one in zip(some, seen, strict=True):
+                name = looked.names[picture]
+                if one is None:
+                    looked.missing.append(name)
+                elif isinstance(one, str):
+                    looked.broken[name] = one
+                else:
+                    looked.looks[name] = one.look
+                    people += by_picture[picture] if one.crops else []
+                    crops += one.crops
+                    pixels += one.pixels
+            if looked.found is not None and pixels:
+                points = answers(student, np.stack(pixels), flip_test=True)[:, known]
+                found = on_images(points, Crops(crops, student.card.size))
+                looked.found[people] = np.where((known >= 0)[:, None], found, np.nan)
+            advance(len(some))
     return looked
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A photograph's look, and its people cut out of it, each uint8 `[H, W, 3]`."""
+
+    look: Look
+    crops: list[Crop]
+    pixels: list[NDArray[np.uint8]]
+
+
+def _seen(people: Sequence[Person], student: Predictor | None) -> _Seen | str | None:
+    """The one photograph of some people; a reason where it cannot be decoded, None if not there."""
+    try:
+        image, sha256 = _decoded(people[0])
+    except FileNotFoundError:
+        return None
+    except (OSError, DatasetError, ImageUnreadable, ImageTooLarge) as error:
+        return _reason(error)
+    crops = [student.crop_around(person.box_img) for person in people] if student else []
+    return _Seen(Look.of(image, sha256), crops, [crop.cut(image) for crop in crops])
 
 
 def _decoded(person: Person) -> tuple[Image.Image, str]:

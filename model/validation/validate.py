@@ -46,13 +46,12 @@ def validate(
     whole = sum(len({p.picture for p in labelled.people}) for labelled in sets.values())
     done = 0
 
-    def next_one() -> None:
+    def further(photographs: int) -> None:
         nonlocal done
+        done += photographs
         advance(done, whole)
-        done += 1
 
-    looked = {split: look_at(labelled, student, next_one) for split, labelled in sets.items()}
-    advance(whole, whole)
+    looked = {split: look_at(labelled, student, further) for split, labelled in sets.items()}
     suspects = {
         split: [] if found.found is None else swaps(found.found, found.labelled)
         for split, found in looked.items()

@@ -105,7 +105,7 @@ def test_a_set_of_which_nothing_can_be_read_fails_the_job_with_bad_data(
 
 
 def test_it_ends_when_it_is_asked_to(job_stores: Stores, spoiled: Path, tmp_path: Path) -> None:
-    """Within one photograph, and leaves nothing that looks whole."""
+    """Before the next photographs, and leaves nothing that looks whole."""
     spec = Validate().prepare(
         Validate().resolve({"data": {"dataset": "spoiled", "split": "train"}}, job_stores),
         job_stores,
