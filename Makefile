@@ -21,10 +21,11 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python
 # Touched when all is in; older than the files that say what that is: it is installed again.
 READY := .venv/.ready-$(RUNTIME)
 
-.PHONY: help serve test check bench lock
+.PHONY: help serve test chaos check bench lock
 help:
 	@echo 'make serve   API, worker and broker at http://127.0.0.1:$(PORT) (PORT=…)'
 	@echo 'make test    the tests'
+	@echo 'make chaos   kills every part of a server in every moment of a job (CASES=…, STORES=servers)'
 	@echo 'make check   format, lint, types, and who may import whom'
 	@echo 'make bench   what is in benchmarks/, on DATA=$(DATA)'
 	@echo 'make lock    constraints.txt from pyproject.toml (UPGRADE=1: newest versions)'
@@ -38,6 +39,12 @@ serve: $(READY)
 test: export OMP_NUM_THREADS ?= 1
 test: $(READY)-test
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+# Two at a time: more than the cores can do would be late for their leases.
+chaos: export OMP_NUM_THREADS ?= 1
+chaos: $(READY)-test
+	$(BIN)/pytest tests/chaos --numprocesses 2 --stores $(or $(STORES),local) \
+		$(if $(CASES),-k '$(CASES)',--table docs/chaos.md)
 
 check: $(READY)-test
 	$(BIN)/ruff format --check .
