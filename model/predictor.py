@@ -1,6 +1,7 @@
 """A deployed student: ONNX Runtime, NumPy and Pillow alone. Importing this never imports torch.
 
-The file is self-contained: crop in, keypoints out; what it is stands in its metadata (`Card`).
+The file is self-contained: crop in, keypoints out, and where the data knew it the probability that
+a joint is seen; what it is stands in its metadata (`Card`).
 """
 
 import json
@@ -25,6 +26,9 @@ BUNDLED: Final = Path(__file__).with_name("weights") / "okdhp.onnx"
 
 FORMAT: Final = "1"
 METADATA_KEY: Final = "okdhp"
+KEYPOINTS: Final = "keypoints"
+VISIBLE: Final = "visible"
+"""A file's outputs; the second is there where the card `tells_visible`."""
 PROVIDERS: Final[Mapping[str, str]] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -50,6 +54,11 @@ class Card:
     precision: str = FULL
     """What the network computes with: one of `model.precisions`."""
 
+    @property
+    def tells_visible(self) -> bool:
+        """Whether the file tells of each joint how likely it is seen and not hidden."""
+        return bool(self.calibration and self.calibration.get("visible"))
+
     def to_json(self) -> str:
         """The metadata's text; `from_json` reads it."""
         return json.dumps(
@@ -71,7 +80,11 @@ class Card:
     @classmethod
     def from_json(cls, text: str) -> "Card":
         """Raises ValueError or KeyError on what `to_json` did not write."""
-        tree = json.loads(text)
+        return cls.from_tree(json.loads(text))
+
+    @classmethod
+    def from_tree(cls, tree: Mapping[str, Any]) -> "Card":
+        """The same of the parsed text, as a registry keeps it."""
         if tree["format"] != FORMAT:
             raise ValueError(f"format {tree['format']!r}, this code reads {FORMAT!r}")
         H, W = tree["size"]
@@ -91,11 +104,16 @@ class Card:
 
 @dataclass(frozen=True)
 class Pose:
-    """One person's answer. keypoints_img: float64 `[K, 3]`: x, y in image pixels and score."""
+    """One person's answer. keypoints_img: float64 `[K, 3]`: x, y in image pixels and score.
+
+    visible: float64 `[K]`: the probability that the joint is seen and not hidden; NaN where nothing
+    is known of that joint, None where the student's data did not know.
+    """
 
     box: Box
     keypoints_img: NDArray[np.float64]
     score: float  # mean of the joints' scores
+    visible: NDArray[np.float64] | None = None
 
 
 def available(provider: str) -> str:
@@ -156,28 +174,38 @@ class Predictor:
     def _try(self, name: str) -> None:
         """One inference: the first is slow, and shows whether the card is this network's."""
         try:
-            found = self.infer(np.zeros((1, *self.card.size, 3), np.uint8)).shape
+            told = self.card.tells_visible
+            found = self.infer(np.zeros((1, *self.card.size, 3), np.uint8), visible=told).shape
         except Exception as error:  # ONNX Runtime's own kinds share no base class
             raise ModelUnusable(f"{name} does not compute what its card says") from error
-        if found != (1, len(self.card.skeleton), 3):
+        if found != (needed := (1, len(self.card.skeleton), 4 if told else 3)):
             raise ModelUnusable(
                 f"{name} answers a crop with numbers {list(found)}; "
-                f"its skeleton needs {[1, len(self.card.skeleton), 3]}"
+                f"its skeleton needs {list(needed)}"
             )
 
     def infer(
-        self, crops: NDArray[np.uint8], *, flip_test: bool | NDArray[np.bool_] = False
+        self,
+        crops: NDArray[np.uint8],
+        *,
+        flip_test: bool | NDArray[np.bool_] = False,
+        visible: bool = False,
     ) -> NDArray[np.float32]:
         """crops uint8 RGB `[N, H, W, 3]` to `[N, K, 3]`: x, y in crop pixels and score.
 
-        flip_test: whether the mirrored crop is averaged in, for all or for each `[N]`.
+        flip_test: whether the mirrored crop is averaged in, for all or for each `[N]`. visible:
+        with the probability that the joint is seen, `[N, K, 4]`; where the card `tells_visible`.
         """
         rows = np.flatnonzero(np.broadcast_to(flip_test, len(crops)))
         feed: dict[str, NDArray[Any]] = {"image": crops}
         if len(rows):
             feed["mirrored"] = rows.astype(np.int64)
-        keypoints: NDArray[np.float32] = self._session.run(["keypoints"], feed)[0]
-        return keypoints
+        keypoints: NDArray[np.float32]
+        if not visible:
+            (keypoints,) = self._session.run([KEYPOINTS], feed)
+            return keypoints
+        keypoints, chance = self._session.run([KEYPOINTS, VISIBLE], feed)
+        return np.concatenate([keypoints, chance[..., None]], -1)
 
     def crop_around(self, box_img: Box) -> Crop:
         """The crop that this student wants to see of a person."""
@@ -196,12 +224,14 @@ class Predictor:
         if not boxes:
             return []
         crops = [self.crop_around(box) for box in boxes]
-        keypoints = self.infer(np.stack([c.cut(image) for c in crops]), flip_test=flip_test)
+        pixels = np.stack([crop.cut(image) for crop in crops])
+        keypoints = self.infer(pixels, flip_test=flip_test, visible=self.card.tells_visible)
         return [as_pose(b, c, k) for b, c, k in zip(boxes, crops, keypoints, strict=True)]
 
 
 def as_pose(box: Box, crop: Crop, keypoints_crop: NDArray[np.float32]) -> Pose:
-    """Keypoints `[K, 3]` of a crop as a pose on the image."""
-    keypoints = keypoints_crop.astype(np.float64)
+    """Keypoints of a crop as a pose on the image: `[K, 3]`, or `[K, 4]` with `visible`."""
+    keypoints = keypoints_crop[:, :3].astype(np.float64)
     keypoints[:, :2] = crop.to_image(keypoints[:, :2])
-    return Pose(box, keypoints, float(keypoints[:, 2].mean()))
+    visible = keypoints_crop[:, 3].astype(np.float64) if keypoints_crop.shape[1] > 3 else None
+    return Pose(box, keypoints, float(keypoints[:, 2].mean()), visible)

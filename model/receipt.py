@@ -116,6 +116,24 @@ class Calibration(Part):
     bins: tuple[Bin, ...]
 
 
+class VisibleMap(Part):
+    """The map from scores to the probability that a joint is seen and not hidden."""
+
+    map: Literal["pooled", "per joint"]
+    data: tuple[str, ...] = Field(description="whose validation people it was fitted on")
+    joints: int = Field(description="labelled ones whose visibility is known")
+    share_visible: float = Field(description="how many of them are seen, 0…1")
+    ece: float = Field(
+        description="expected calibration error, 0…1, on people that it was not fitted on"
+    )
+    auroc: float = Field(
+        description="on the same: the chance that one that is seen is told a higher probability "
+        "than one that is hidden; 0.5 tells nothing"
+    )
+    auroc_one_joint: float = Field(description="the same of two that are the same joint")
+    held_out: str = Field(description="which people those are")
+
+
 class ScoreMap(Part):
     """The map from scores to probabilities that is in the file (`model.calibration`)."""
 
@@ -126,6 +144,9 @@ class ScoreMap(Part):
     ece_before: float = Field(description="expected calibration error without the map, 0…1")
     ece_after: float = Field(description="with it, on people that it was not fitted on")
     held_out: str = Field(description="which people those are")
+    visible: VisibleMap | None = Field(
+        None, description="None where the file tells nothing of visibility"
+    )
 
 
 class Latency(Part):

@@ -20,7 +20,8 @@ def calibrate(
         typer.Option(dir_okay=False, help="The file to write.", show_default="FILE itself"),
     ] = None,
 ) -> None:
-    """Make a student's scores probabilities, inside the file: each joint's chance to be right.
+    """Make a student's scores probabilities, inside the file: each joint's chance to be right,
+    and, where the people's labels tell it, its chance to be seen and not hidden.
 
     okdhp calibrate old.onnx --data lsp:/photos/lsp:valid
 
@@ -48,3 +49,10 @@ def calibrate(
         f"joints; calibration error {told['ece_before']:.3f} before, {told['ece_after']:.3f} after "
         "on people that it was not fitted on"
     )
+    if (visible := told.get("visible")) is not None:
+        typer.echo(
+            f"visible: {visible['map']} map of {visible['joints']:,} joints, "
+            f"{100 * visible['share_visible']:.1f} % seen; calibration error {visible['ece']:.3f}, "
+            f"AUROC {visible['auroc']:.3f}, of the same joint {visible['auroc_one_joint']:.3f}, "
+            "on people that it was not fitted on"
+        )

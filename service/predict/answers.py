@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 from fastapi import Response
 
 from model.pictures import draw_poses
@@ -111,10 +112,19 @@ def _pose(pose: Pose, joints: Sequence[str]) -> PoseBlock:
         box=(box.x, box.y, box.width, box.height),
         score=round(pose.score, 4),
         keypoints=[
-            Keypoint(name=name, x=round(x, 2), y=round(y, 2), score=round(score, 4))
-            for name, (x, y, score) in zip(joints, pose.keypoints_img.tolist(), strict=True)
+            Keypoint(name=name, x=round(x, 2), y=round(y, 2), score=round(score, 4), visible=seen)
+            for name, (x, y, score), seen in zip(
+                joints, pose.keypoints_img.tolist(), _visible(pose), strict=True
+            )
         ],
     )
+
+
+def _visible(pose: Pose) -> list[float | None]:
+    """Of each joint, None where it is not known."""
+    if pose.visible is None:
+        return [None] * len(pose.keypoints_img)
+    return [None if np.isnan(chance) else round(chance, 4) for chance in pose.visible.tolist()]
 
 
 def _timings(found: Sequence[Found], total_s: float) -> Timings:

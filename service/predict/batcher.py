@@ -28,7 +28,8 @@ Ran = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class Inferred:
-    """keypoints float32 `[n, K, 3]` in crop pixels; how long its crops waited, and then took."""
+    """keypoints float32 `[n, K, 3]` in crop pixels, `[n, K, 4]` where the student tells `visible`;
+    how long its crops waited, and then took."""
 
     keypoints: NDArray[np.float32]
     waited_s: float
@@ -38,12 +39,13 @@ class Inferred:
 class _Request:
     """Crops of one caller, taken in one batch or in several. Its batcher's lock guards it."""
 
-    def __init__(self, crops: NDArray[np.uint8], flip_test: bool, joints: int) -> None:
+    def __init__(self, crops: NDArray[np.uint8], flip_test: bool, form: tuple[int, int]) -> None:
+        """form: joints, and numbers of each."""
         self.crops, self.flip_test = crops, flip_test
         self.answer: Future[Inferred] = Future()
         self.since = time.perf_counter()
         self._begun = self.since
-        self._keypoints = np.empty((len(crops), joints, 3), np.float32)
+        self._keypoints = np.empty((len(crops), *form), np.float32)
         self._taken = self._missing = 0
 
     @property
@@ -105,6 +107,8 @@ class Batcher:
         at_once: how many batches may run at the same time.
         """
         self._predictor = predictor
+        self._visible = predictor.card.tells_visible
+        self._form = (len(predictor.card.skeleton), 4 if self._visible else 3)
         self._most, self._delay_s, self._ran = most, delay_s, ran
         self._queue: deque[_Request] = deque()
         self._changed = threading.Condition()
@@ -117,7 +121,7 @@ class Batcher:
         `work` must follow, in a thread that has the time. Nothing is computed for a future that is
         cancelled while its crops still wait.
         """
-        request = _Request(crops, flip_test, len(self._predictor.card.skeleton))
+        request = _Request(crops, flip_test, self._form)
         with self._changed:
             self._queue.append(request)
             self._changed.notify()
@@ -136,7 +140,9 @@ class Batcher:
         total = sum(_count(crops) for _, crops in batch)
         began = time.perf_counter()
         try:
-            keypoints = self._predictor.infer(rows.crops[:total], flip_test=rows.flips[:total])
+            keypoints = self._predictor.infer(
+                rows.crops[:total], flip_test=rows.flips[:total], visible=self._visible
+            )
         except Exception as error:  # the runtime's own kinds share no base class
             self._fail(batch, error)
             return

@@ -163,7 +163,7 @@ class _Look:
 
 
 def _poses(prepared: Prepared, answers: Sequence[NDArray[np.float32]]) -> list[Pose]:
-    """Poses in the photograph, out of every student's keypoints `[n, K, 3]`."""
+    """Poses in the photograph, out of every student's keypoints `[n, K, 3]` or `[n, K, 4]`."""
     return [
         as_pose(box, crop, joints)
         for box, crop, joints in zip(
@@ -173,10 +173,12 @@ def _poses(prepared: Prepared, answers: Sequence[NDArray[np.float32]]) -> list[P
 
 
 def _together(answers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The mean of several students' keypoints `[n, K, 3]`, places weighted by their scores."""
+    """The mean of several students' keypoints `[n, K, 3]`, places weighted by their scores; with
+    `visible`, `[n, K, 4]`, where all of them tell it."""
     if len(answers) == 1:
         return answers[0]
-    every = np.stack(answers)
-    weights = np.maximum(every[..., 2:], 1e-6)
+    told = min(answer.shape[-1] for answer in answers)
+    every = np.stack([answer[..., :told] for answer in answers])
+    weights = np.maximum(every[..., 2:3], 1e-6)
     places = (every[..., :2] * weights).sum(0) / weights.sum(0)
     return np.concatenate([places, every[..., 2:].mean(0)], -1)

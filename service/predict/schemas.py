@@ -61,7 +61,14 @@ class Keypoint(BaseModel):
     name: str = Field(examples=["left_wrist"])
     x: float = Field(description="pixels of the upright image", examples=[201.5])
     y: float = Field(description="pixels of the upright image", examples=[88.25])
-    score: float = Field(description="0 … 1", examples=[0.91])
+    score: float = Field(
+        description="probability that it lies where it should, 0 … 1", examples=[0.91]
+    )
+    visible: float | None = Field(
+        description="probability that it is seen and not hidden, 0 … 1; null where the data that "
+        "the model was validated on does not know",
+        examples=[0.97],
+    )
 
 
 class PoseBlock(BaseModel):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response
 
+from model.predictor import KEYPOINTS, Card
 from service.context import Context, context
 from service.errors import MediaTypeUnsupported
 from service.metrics.metrics import Spent
@@ -15,7 +16,7 @@ from service.predict.admission import TIMEOUT_PARAMETER
 from service.predict.presence import while_present
 from service.problems import problems
 from service.v2 import schemas
-from service.v2.tensors import IMAGE, JSON_LENGTH, KEYPOINTS, read_infer, respond
+from service.v2.tensors import IMAGE, JSON_LENGTH, outputs_of, read_infer, respond
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 Parts = Annotated[Context, Depends(context)]
@@ -30,7 +31,7 @@ _INFER: Final[dict[str, Any]] = {
             "content": {
                 "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
             },
-            "description": f"The keypoints; as bytes behind the JSON, {JSON_LENGTH} is its length",
+            "description": f"The outputs; as bytes behind the JSON, {JSON_LENGTH} is its length",
         },
         **problems(400, 404, 409, 410, 413, 415, 429, 503, 504),
     },
@@ -92,22 +93,22 @@ def _metadata(parts: Context, asked: str) -> schemas.ModelMetadata:
     registry = parts.stores.registry
     found = registry.resolve(asked)
     entry = next(entry for entry in registry.models() if entry.name == found.model)
-    skeleton = found.card["skeleton"]
+    card = Card.from_tree(found.card)
+    K = len(card.skeleton)
     return schemas.ModelMetadata(
         name=found.model,
         versions=[str(one.version) for one in reversed(entry.versions)],
         platform="onnxruntime_onnx",
-        inputs=[
-            schemas.TensorDocument(name=IMAGE, datatype="UINT8", shape=[-1, *found.card["size"], 3])
-        ],
+        inputs=[schemas.TensorDocument(name=IMAGE, datatype="UINT8", shape=[-1, *card.size, 3])],
         outputs=[
             schemas.TensorDocument(
-                name=KEYPOINTS, datatype="FP32", shape=[-1, len(skeleton["joints"]), 3]
+                name=name, datatype="FP32", shape=[-1, K, 3] if name == KEYPOINTS else [-1, K]
             )
+            for name in outputs_of(tells_visible=card.tells_visible)
         ],
         parameters={
-            "skeleton": skeleton["name"],
-            "joints": skeleton["joints"],
+            "skeleton": card.skeleton.name,
+            "joints": list(card.skeleton.joints),
             "variant": found.variant,
         },
     )
@@ -144,7 +145,8 @@ def index(parts: Parts) -> list[schemas.IndexEntry]:
 @router.post(f"{_MODEL}/infer", summary="Find the joints on crops", **_INFER)
 async def infer(request: Request, parts: Parts, model: str) -> Response:
     """`image` holds people's crops as the model wants them, `keypoints` x, y in the crop's pixels
-    and a score for each joint. Tensors are JSON or, much faster, bytes behind it (the binary
+    and a score for each joint, `visible` how likely each is seen and not hidden, where the model
+    tells it. Tensors are JSON or, much faster, bytes behind it (the binary
     tensor data extension). `/predict` takes whole photographs.
     """
     return await _infer(request, parts, model)
@@ -171,9 +173,11 @@ async def _answer(
     parts: Context, asked: str, body: bytes, json_length: str | None, began: float
 ) -> Response:
     served = await to_thread.run_sync(parts.models.get, asked)
-    size, most = served.predictor.card.size, parts.settings.max_boxes
+    card, most = served.predictor.card, parts.settings.max_boxes
+    outputs = outputs_of(tells_visible=card.tells_visible)
     tensors = await asyncio.get_running_loop().run_in_executor(
-        parts.photographs, lambda: read_infer(body, json_length, size, most=most)
+        parts.photographs,
+        lambda: read_infer(body, json_length, card.size, most=most, outputs=outputs),
     )
     answer = served.batcher.submit(tensors.crops, flip_test=tensors.flip_test)
     parts.photographs.submit(served.batcher.work)

@@ -25,11 +25,11 @@ class InputTensor(_Asked):
 
 
 class OutputWanted(_Asked):
-    """The keypoints, and how they are sent."""
+    """One of the outputs that the metadata lists, and how it is sent."""
 
     name: str = Field(examples=["keypoints"])
     parameters: dict[str, Any] = Field(
-        default_factory=dict, description="`binary_data`: whether they follow the JSON as bytes"
+        default_factory=dict, description="`binary_data`: whether it follows the JSON as bytes"
     )
 
 
@@ -43,21 +43,25 @@ class InferRequest(_Asked):
         "`binary_data_output`: outputs as bytes unless they say otherwise",
     )
     inputs: list[InputTensor]
-    outputs: list[OutputWanted] | None = None
+    outputs: list[OutputWanted] | None = Field(None, description="by default all that there are")
 
 
 class OutputTensor(BaseModel):
-    """The keypoints."""
+    """The keypoints, or how likely each joint is seen and not hidden."""
 
     name: str = Field(examples=["keypoints"])
     shape: list[int] = Field(examples=[[1, 16, 3]])
     datatype: str = Field(examples=["FP32"])
     parameters: dict[str, int] | None = None
-    data: list[float] | None = Field(None, description="x, y in crop pixels and score, flat")
+    data: list[float | None] | None = Field(
+        None,
+        description="flat: of `keypoints` x, y in crop pixels and score; of `visible` a "
+        "probability, NaN (in JSON null) where nothing is known of that joint",
+    )
 
 
 class InferResponse(BaseModel):
-    """The keypoints of the crops, in their order."""
+    """The keypoints of the crops, in their order, and `visible` where the model tells it."""
 
     model_name: str
     model_version: str

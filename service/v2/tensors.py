@@ -4,7 +4,7 @@ The binary tensor data extension puts tensors row by row, little-endian, behind 
 length the header `Inference-Header-Content-Length` tells.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
@@ -14,6 +14,7 @@ from fastapi import Response
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from model.predictor import KEYPOINTS, VISIBLE
 from service.errors import TensorInvalid
 from service.v2.schemas import InferRequest, InferResponse, InputTensor, OutputTensor
 
@@ -21,24 +22,36 @@ JSON_LENGTH: Final = "Inference-Header-Content-Length"
 JSON_BYTES: Final = 4 * 1024**2
 """Numbers as text keep the interpreter from everything else for 10 ms a megabyte."""
 IMAGE: Final = "image"
-KEYPOINTS: Final = "keypoints"
+
+
+def outputs_of(*, tells_visible: bool) -> tuple[str, ...]:
+    """What a model gives. tells_visible: as its card says."""
+    return (KEYPOINTS, VISIBLE) if tells_visible else (KEYPOINTS,)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """An inference request. crops: uint8 `[n, H, W, 3]`. binary: the answer as bytes."""
+    """An inference request. crops: uint8 `[n, H, W, 3]`. outputs: the names of those wanted, each
+    with whether it is sent as bytes."""
 
     id: str | None
     crops: NDArray[np.uint8]
     flip_test: bool
-    binary: bool
+    outputs: Mapping[str, bool]
 
 
-def read_infer(body: bytes, json_length: str | None, size: tuple[int, int], *, most: int) -> Asked:
+def read_infer(
+    body: bytes,
+    json_length: str | None,
+    size: tuple[int, int],
+    *,
+    most: int,
+    outputs: Sequence[str] = (KEYPOINTS,),
+) -> Asked:
     """A request's body for a model that sees crops of size (H, W).
 
     json_length: the header's text, None where all of the body is JSON. most: crops in a request.
-    Raises TensorInvalid.
+    outputs: what the model gives (`outputs_of`). Raises TensorInvalid.
     """
     end = _json_end(body, json_length)
     if end > JSON_BYTES:
@@ -60,31 +73,40 @@ def read_infer(body: bytes, json_length: str | None, size: tuple[int, int], *, m
         id=request.id,
         crops=crops,
         flip_test=_flag(request.parameters, "flip_test", "parameters", default=False),
-        binary=_wants_binary(request),
+        outputs=_wanted(request, outputs),
     )
 
 
 def respond(asked: Asked, name: str, version: int, keypoints: NDArray[np.float32]) -> Response:
-    """The answer. keypoints: float32 `[n, K, 3]`."""
-    data = keypoints.astype("<f4", copy=False).tobytes() if asked.binary else b""
-    output = OutputTensor(
-        name=KEYPOINTS,
-        shape=list(keypoints.shape),
-        datatype="FP32",
-        parameters={"binary_data_size": len(data)} if asked.binary else None,
-        data=None if asked.binary else keypoints.ravel().tolist(),
-    )
+    """The answer. keypoints: float32 `[n, K, 3]`, `[n, K, 4]` where the model tells `visible`."""
+    tensors = {KEYPOINTS: keypoints[..., :3]}
+    if keypoints.shape[-1] > 3:
+        tensors[VISIBLE] = keypoints[..., 3]
+    told = [_output(output, tensors[output], binary) for output, binary in asked.outputs.items()]
     document = InferResponse(
-        model_name=name, model_version=str(version), id=asked.id, outputs=[output]
+        model_name=name, model_version=str(version), id=asked.id, outputs=[one for one, _ in told]
     )
     head = document.model_dump_json(exclude_none=True).encode()
-    if not asked.binary:
+    if not any(asked.outputs.values()):
         return Response(head, media_type="application/json")
     return Response(
-        head + data,
+        head + b"".join(data for _, data in told),
         media_type="application/octet-stream",
         headers={JSON_LENGTH: str(len(head))},
     )
+
+
+def _output(name: str, values: NDArray[np.float32], binary: bool) -> tuple[OutputTensor, bytes]:
+    """A tensor, and its bytes behind the JSON."""
+    data = values.astype("<f4", copy=False).tobytes() if binary else b""
+    tensor = OutputTensor(
+        name=name,
+        shape=list(values.shape),
+        datatype="FP32",
+        parameters={"binary_data_size": len(data)} if binary else None,
+        data=None if binary else values.ravel().tolist(),
+    )
+    return tensor, data
 
 
 def _json_end(body: bytes, json_length: str | None) -> int:
@@ -150,19 +172,23 @@ def _from_json(tensor: InputTensor) -> NDArray[np.uint8]:
     return values.astype(np.uint8).reshape(tensor.shape)
 
 
-def _wants_binary(request: InferRequest) -> bool:
-    """Whether the keypoints go out as bytes: what the output says, else what the request says."""
+def _wanted(request: InferRequest, outputs: Sequence[str]) -> dict[str, bool]:
+    """Outputs that are wanted, all unless the request names some; and whether each goes out as
+    bytes: what the output says, else what the request says."""
     default = _flag(request.parameters, "binary_data_output", "parameters", default=False)
     if not request.outputs:
-        return default
-    if [output.name for output in request.outputs] != [KEYPOINTS]:
-        raise TensorInvalid(f"outputs must be the one tensor `{KEYPOINTS}`")
-    given = request.outputs[0].parameters
-    if unknown := given.keys() - {"binary_data"}:
-        raise TensorInvalid(
-            f"outputs.0.parameters has {min(unknown)[:40]!r}; accepted: binary_data"
-        )
-    return _flag(given, "binary_data", "outputs.0.parameters", default=default)
+        return dict.fromkeys(outputs, default)
+    names = [output.name for output in request.outputs]
+    if not set(names) <= set(outputs) or len(set(names)) < len(names):
+        only = "the one tensor" if len(outputs) == 1 else "some of the tensors"
+        raise TensorInvalid(f"outputs must be {only} {', '.join(f'`{o}`' for o in outputs)}")
+    wanted = {}
+    for i, output in enumerate(request.outputs):
+        where = f"outputs.{i}.parameters"
+        if unknown := output.parameters.keys() - {"binary_data"}:
+            raise TensorInvalid(f"{where} has {min(unknown)[:40]!r}; accepted: binary_data")
+        wanted[output.name] = _flag(output.parameters, "binary_data", where, default=default)
+    return wanted
 
 
 def _flag(parameters: Mapping[str, Any], name: str, where: str, *, default: bool) -> bool:

@@ -66,6 +66,13 @@ class LabelledSet:
         return np.array([person.head_px or np.nan for person in self.people], np.float64)
 
     @cached_property
+    def visible(self) -> NDArray[np.int8]:
+        """`[P, K]`: 1 seen, 0 hidden, −1 where the set does not say."""
+        unknown = np.full(len(self.skeleton), -1, np.int8)
+        told = [unknown if p.visible is None else p.visible for p in self.people]
+        return np.array(told, np.int8).reshape(-1, len(self.skeleton))
+
+    @cached_property
     def has_areas(self) -> bool:
         """Whether everybody has the area that COCO's AP needs."""
         return all("area" in person.origin for person in self.people)

@@ -74,7 +74,8 @@ def examine(run: Trained, labelled: LabelledSet, *, flip_test: bool) -> Examined
 
 
 def score_map(run: Trained, branch: str, examined: Sequence[Examined]) -> ScoreMap | None:
-    """What makes the branch's scores probabilities, fitted on what it was validated on.
+    """What makes the branch's scores probabilities, and tells of visibility, fitted on what it was
+    validated on.
 
     None where there is too little to fit on.
     """

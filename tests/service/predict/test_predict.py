@@ -57,7 +57,8 @@ def test_the_answer_has_exactly_what_is_promised(client: TestClient, spotted: by
     assert [list(pose) for pose in body["poses"]] == [["box", "score", "keypoints"]]
     assert body["poses"][0]["box"] == [0, 0, 200, 120]
     assert len(body["poses"][0]["keypoints"]) == 16
-    assert list(body["poses"][0]["keypoints"][0]) == ["name", "x", "y", "score"]
+    assert list(body["poses"][0]["keypoints"][0]) == ["name", "x", "y", "score", "visible"]
+    assert body["poses"][0]["keypoints"][0]["visible"] is None, "its data did not know"
     assert list(body["timings_ms"]) == ["decode", "preprocess", "queue", "inference", "total"]
 
 
