@@ -5,7 +5,8 @@
 Of the people of `lsp:valid`, `mpii:valid` and `coco:valid` a tenth get the labels of one pair
 exchanged, of joints at least 0.12 body sizes apart, and another tenth those of all pairs. The
 bundled student, which was trained on none of these people, judges all. LSP, MPII and COCO
-have errors of their own, which count as false alarms.
+have errors of their own, which count as false alarms. Then it names the images of `train` and
+`valid` that are copies of each other.
 """
 
 import argparse
@@ -19,12 +20,15 @@ import numpy as np
 
 from model.data.person import Person
 from model.data.readers import READERS, LabelledSet
+from model.images import read_image
 from model.predictor import BUNDLED, Predictor
 from model.validation.looking import look_at
+from model.validation.looks import Look, copies
 from model.validation.sides import Swap, swaps
 
 APART = 0.12
 SETS = (("lsp", "valid"), ("mpii", "valid"), ("coco", "valid"))
+FOLDERS = (("lsp", "lsp"), ("lsp", "lspet"), ("mpii", "mpii"), ("coco", "coco"))
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,20 @@ def row(name: str, planted: Planted, found: Sequence[Swap], seconds: float) -> s
     )
 
 
+def twice(format_: str, folder: Path) -> str:
+    """The pairs of a set's photographs that are alike."""
+    looks = {
+        split: {
+            path.name: Look.of(read_image(path), path.name)
+            for path in sorted({p.image for p in READERS[format_](folder, split).people})
+        }
+        for split in ("train", "valid")
+    }
+    found = copies(looks)
+    pairs = ", ".join(f"{copy.first[1]} = {copy.second[1]}" for copy in found)
+    return f"{folder.name}: {len(found)} pairs alike: {pairs}"
+
+
 def _tell(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -107,6 +125,8 @@ def main() -> None:
         assert looked.found is not None
         found = swaps(looked.found, planted.labelled)
         _tell(row(f"{format_}:{split}", planted, found, seconds))
+    for format_, name in FOLDERS:
+        _tell(twice(format_, data / name))
 
 
 if __name__ == "__main__":
