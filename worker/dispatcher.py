@@ -24,8 +24,6 @@ class Dispatcher:
         self._supervisor = supervisor
         self._jobs = supervisor.stores.jobs
         self._locks = {device: threading.Lock() for device in devices}
-        self._bells = 0
-        self._counting = threading.Lock()
 
     def hear(self, job_id: str) -> None:
         """Do jobs until no free device has one whose turn it is.
@@ -33,15 +31,9 @@ class Dispatcher:
         job_id: for whom the bell was rung; whoever has most right to a device gets it.
         """
         log.info("the bell for job %s", job_id)
-        with self._counting:
-            self._bells += 1
         try:
-            while True:
-                bells = self._bells
-                worked = [self._serve(device) for device in self.devices]
-                # A bell that came while we held a device found it taken; its job may be here now.
-                if not any(worked) and bells == self._bells:
-                    return
+            while any(self._serve(device) for device in self.devices):
+                pass  # by its end there may be jobs for the devices that we looked at before
         except SQLAlchemyError as error:
             log.warning("the bell is rung again: the database is away: %s", error)
 
@@ -51,23 +43,20 @@ class Dispatcher:
         return list(dict.fromkeys(id_ for d in free for id_ in self._jobs.next_jobs(d.needs)))
 
     def _serve(self, device: Device) -> bool:
-        """Do the device's jobs one after another; False if there was none or it is in use."""
-        lock, worked = self._locks[device], False
+        """Do the first job in turn that no other worker takes before.
+
+        False where there is none, the device is in use, or its memory is.
+        """
+        lock = self._locks[device]
         if not lock.acquire(blocking=False):
             return False
         try:
-            while not self._supervisor.draining.is_set() and self._next(device):
-                worked = True
+            waiting = self._jobs.next_jobs(device.needs, limit=_CANDIDATES)
+            if not waiting or not self._memory_is_free(device, waiting[0]):
+                return False
+            return any(self._supervisor.run(job_id, device) for job_id in waiting)
         finally:
             lock.release()
-        return worked
-
-    def _next(self, device: Device) -> bool:
-        """Do the first job in turn that no other worker takes before; False where there is none."""
-        candidates = self._jobs.next_jobs(device.needs, limit=_CANDIDATES)
-        if not candidates or not self._memory_is_free(device, candidates[0]):
-            return False
-        return any(self._supervisor.run(job_id, device) for job_id in candidates)
 
     def _memory_is_free(self, device: Device, job_id: str) -> bool:
         """Whether nothing holds the device's memory; else the job is told so."""

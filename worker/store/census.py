@@ -28,16 +28,20 @@ def census(database: Database) -> Census:
     query = select(Job.state, Job.kind, func.count(), now() - func.min(Job.created_at)).group_by(
         Job.state, Job.kind
     )
-    needs = select(Job.needs, func.count()).where(Job.state == State.QUEUED).group_by(Job.needs)
+    needs = (
+        select(Job.needs, func.count().label("jobs"))
+        .where(Job.state == State.QUEUED)
+        .group_by(Job.needs)
+    )
     silent = select(func.count()).where(Job.state.in_(ACTIVE), Job.lease_expires_at < now())
     with database.reading() as session:
         rows = session.execute(query).all()
-        needed = session.execute(needs).all()
+        queued_for = {row.needs: row.jobs for row in session.execute(needs)}
         overdue = session.scalar(silent) or 0
     queued = [age_s for state, _, _, age_s in rows if state == State.QUEUED]
     return Census(
         counts={(state, kind): number for state, kind, number, _ in rows},
-        queued={need: number for need, number in needed},
+        queued=queued_for,
         oldest_queued_s=max(queued, default=0.0),
         overdue=overdue,
     )
