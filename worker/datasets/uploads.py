@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Final
 from uuid import uuid4
 
+from model.files import told_when_full
 from worker.datasets.archive import Unpacked, unpack
 from worker.datasets.bounds import UploadBounds
 from worker.datasets.layout import Layout, find_layout
@@ -103,10 +104,19 @@ def remove(data_dir: Path, path: str) -> None:
 
 
 def sweep(data_dir: Path) -> int:
-    """Remove what killed processes left, unless an upload is in work; how many folders it was."""
+    """Remove what killed processes left, unless an upload is in work; how many folders it was.
+
+    Where the data folder may only be read, nothing.
+    """
     if not (data_dir / UPLOADS).is_dir():
         return 0
-    with _lock_file(data_dir) as lock:
+    try:
+        opened = _lock_file(data_dir)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+        return 0
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -125,7 +135,8 @@ def _lock_file(data_dir: Path) -> IO[bytes]:
 @contextmanager
 def _writable() -> Iterator[None]:
     try:
-        yield
+        with told_when_full(UPLOADS):
+            yield
     except OSError as error:
         if error.errno not in _READ_ONLY:
             raise

@@ -128,6 +128,14 @@ def test_a_data_folder_that_may_not_be_written_says_so() -> None:
         Upload(Path("/sys"), "gym", FREE)  # nobody, root included, makes a folder there
 
 
+def test_a_folder_that_may_only_be_read_is_not_swept(data_dir: Path) -> None:
+    """A server whose data are mounted so starts all the same."""
+    data_dir.mkdir()
+    (data_dir / UPLOADS).symlink_to("/sys")  # nobody, root included, makes a file there
+
+    assert sweep(data_dir) == 0
+
+
 def test_an_archive_is_counted_as_it_comes(data_dir: Path) -> None:
     """Whatever its length was said to be."""
     upload = Upload(data_dir, "gym", FREE.model_copy(update={"max_bytes": 100}))
