@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,7 +25,7 @@ from service.settings import ServiceSettings
 from worker.app import QUEUES, create_celery
 from worker.artifacts import ArtifactStore
 from worker.broker import running_url
-from worker.store import Database, State, census
+from worker.store import Database, Need, State, census
 from worker.store.database import newest_revision
 from worker.stores import Stores, open_stores
 
@@ -61,12 +61,15 @@ def examine(settings: ServiceSettings) -> Iterator[Finding]:
     yield artifacts
     broker, celery = _broker(settings)
     yield broker
+    served: Set[Need] = frozenset(Need)
     if celery is not None:
-        yield _workers(celery)
+        workers, served = _workers(celery)
+        yield workers
     if database.verdict is Verdict.OK and artifacts.verdict is not Verdict.FAULT:
         with closing(open_stores(settings)) as stores:
-            for look in (_jobs, _datasets, _keys):
-                yield look(stores)
+            yield _jobs(stores, served)
+            yield _datasets(stores)
+            yield _keys(stores)
             yield _model(settings, stores)
     yield _training()
 
@@ -148,19 +151,22 @@ def _broker(settings: ServiceSettings) -> tuple[Finding, Celery | None]:
     return Finding(part, Verdict.OK, f"{shown}, Valkey or Redis {version}"), celery
 
 
-def _workers(celery: Celery) -> Finding:
+def _workers(celery: Celery) -> tuple[Finding, Set[Need]]:
+    """With what they serve; everything where none answers, since that is said already."""
     replies = celery.control.inspect(timeout=_PING_S).active_queues() or {}
     if not replies:
-        return Finding("workers", Verdict.NOTE, "none answers", "`okdhp worker`; jobs wait for one")
-    served = {name: {queue["name"] for queue in queues} for name, queues in replies.items()}
-    shown = [
-        f"{name} for {', '.join(need for need, queue in QUEUES.items() if queue in served[name])}"
-        for name in sorted(served)
-    ]
-    return Finding("workers", Verdict.OK, "; ".join(shown))
+        remedy = "`okdhp worker`; jobs wait for one"
+        return Finding("workers", Verdict.NOTE, "none answers", remedy), frozenset(Need)
+    served = {
+        name: [need for need, queue in QUEUES.items() if queue in {q["name"] for q in queues}]
+        for name, queues in sorted(replies.items())
+    }
+    shown = "; ".join(f"{name} for {', '.join(needs)}" for name, needs in served.items())
+    return Finding("workers", Verdict.OK, shown), {n for needs in served.values() for n in needs}
 
 
-def _jobs(stores: Stores) -> Finding:
+def _jobs(stores: Stores, served: Set[Need]) -> Finding:
+    """served: what the workers that answer can do."""
     counted = census(stores.database)
     of_state = dict.fromkeys(State, 0)
     for (state, _), number in counted.counts.items():
@@ -169,6 +175,10 @@ def _jobs(stores: Stores) -> Finding:
     if counted.overdue:
         remedy = "a worker that runs gives them to another; start one"
         return _fault("jobs", f"{found}; workers of {counted.overdue} are silent", remedy)
+    if waiting := {need: number for need, number in counted.queued.items() if need not in served}:
+        shown = ", ".join(f"{number} for {need}" for need, number in waiting.items())
+        remedy = "start a worker that has such a device"
+        return Finding("jobs", Verdict.NOTE, f"{found}; no worker serves {shown}", remedy)
     return Finding("jobs", Verdict.OK, found or "none")
 
 

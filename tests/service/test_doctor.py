@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from service.doctor import Finding, Verdict, examine
 from service.settings import ServiceSettings
 from worker.broker import EmbeddedBroker
 from worker.roles import Role
+from worker.store import Need
 from worker.stores import open_stores
 
 
@@ -41,10 +43,10 @@ def test_before_the_first_start_nothing_is_broken_and_nothing_is_made(tmp_path: 
     assert not home.exists()
 
 
-def test_a_running_server_is_well(serve: Callable[..., Any], with_student: ServiceSettings) -> None:
+def test_a_running_server_is_well(serve: Callable[..., Any], well: ServiceSettings) -> None:
     """With its embedded broker and its worker, who is named with what it serves."""
-    server = serve(with_student.home)
-    settings = ServiceSettings(home=with_student.home)
+    server = serve(well.home)
+    settings = ServiceSettings(home=well.home)
     for _ in range(20):
         found = findings(settings)
         if "workers" in found and found["workers"].verdict is Verdict.OK:
@@ -57,7 +59,12 @@ def test_a_running_server_is_well(serve: Callable[..., Any], with_student: Servi
     }
     assert found["workers"].found.startswith("okdhp@")
     assert " for any, " in found["workers"].found
-    assert not list(with_student.home.glob("artifacts/doctor*"))
+    assert not list(well.home.glob("artifacts/doctor*"))
+    with closing(open_stores(settings)) as stores:
+        stores.jobs.add("distill", {}, {}, needs=Need.GPU)
+    jobs = findings(settings)["jobs"]
+    if "gpu" not in found["workers"].found:
+        assert jobs.found.endswith("1 queued; no worker serves 1 for gpu")
     assert server.end() == 0
 
 

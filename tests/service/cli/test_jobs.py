@@ -70,14 +70,15 @@ def test_a_job_is_posted_listed_shown_and_cancelled(jobs: Jobs, tmp_path: Path) 
     """All that `curl` would be needed for."""
     file = tmp_path / "job.yaml"
     file.write_text("preset: tiny\n")
-    job_id = jobs("post", "distill", file, "training.epochs=7").stdout.strip()
+    wishes = ("--priority", "8", "--needs", "gpu")
+    job_id = jobs("post", "distill", file, "training.epochs=7", *wishes).stdout.strip()
 
     listed = jobs("ls", "--state", "queued").stdout
     shown = jobs("show", job_id).stdout
     document = json.loads(jobs("show", job_id, "--json").stdout)
     cancelled = jobs("cancel", job_id)
 
-    assert f"{job_id}  distill    queued" in listed
+    assert f"{job_id}  distill    queued              -  8  gpu  " in listed
     assert "queued: posted" in shown
     assert "possible: cancel" in shown
     assert document["config"] == {"preset": "tiny", "training": {"epochs": 7}}
