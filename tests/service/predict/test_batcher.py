@@ -120,11 +120,27 @@ def test_flip_test_is_everybodys_own_choice() -> None:
     batcher = Batcher(predictor, most=MOST, delay_s=10)
 
     answers = [ask(batcher, crop, flip_test=flip) for flip in (True, False, True, False)]
-    turned, plain = (predictor.infer(crop, flip_test=flip) for flip in (True, False))
+    turned, plain = (predictor.infer(crop, flip_test=flip, visible=True) for flip in (True, False))
 
     assert not np.allclose(turned, plain, atol=0.5)
     for answer, alone in zip(answers, (turned, plain) * 2, strict=True):
         np.testing.assert_allclose(answer.result(10).keypoints, alone, atol=1e-3)
+
+
+def test_who_is_seen_comes_with_the_keypoints_of_a_student_that_tells_it() -> None:
+    """Also of a request that is cut into several batches; the mirror is averaged in as there."""
+    predictor = Predictor(BUNDLED)
+    crops = np.random.default_rng(0).integers(0, 256, (5, *predictor.card.size, 3), np.uint8)
+    batcher = Batcher(predictor, most=2)
+    flips = (True, False)
+
+    answers = [ask(batcher, crops, flip_test=flip) for flip in flips]
+
+    for answer, flip in zip(answers, flips, strict=True):
+        expected = predictor.infer(crops, flip_test=flip, visible=True)
+        found = answer.result(10).keypoints
+        np.testing.assert_allclose(found[..., :2], expected[..., :2], atol=1e-3)
+        np.testing.assert_allclose(found[..., 2:], expected[..., 2:], atol=1e-4)
 
 
 def test_a_batch_that_is_not_full_waits_for_more_as_long_as_it_is_told(

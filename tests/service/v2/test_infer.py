@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,9 @@ from service.app import create_app
 from service.errors import TensorInvalid
 from service.settings import ServiceSettings
 from service.v2.tensors import JSON_BYTES, read_infer
+from tests.service.telling import UNKNOWN, write_telling
+from worker.registry import read_card
+from worker.stores import open_stores
 
 H, W, K = 64, 64, 16
 LENGTH = "Inference-Header-Content-Length"
@@ -174,6 +178,84 @@ def test_an_output_says_how_it_is_sent(
 
     assert answer.status_code == 200
     assert (LENGTH in answer.headers) is binary
+
+
+@pytest.fixture(scope="module")
+def seeing(
+    client: TestClient,
+    with_student: ServiceSettings,
+    brightest: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> TestClient:
+    """The server also has a model that tells how likely a joint is seen."""
+    file = write_telling(brightest, tmp_path_factory.mktemp("telling") / "telling.onnx")
+    stores = open_stores(with_student)
+    stores.registry.add_version("seeing", file, read_card(file), {})
+    stores.close()
+    return client
+
+
+def test_a_model_that_tells_who_is_seen_has_a_second_output(seeing: TestClient) -> None:
+    """Listed in its metadata, and given to whoever does not choose; a client of before, who knows
+    one output, finds that first."""
+    listed = seeing.get("/v2/models/seeing").json()["outputs"]
+
+    answer = infer(seeing, as_json(crops((7, 9), (30, 2))), "seeing")
+
+    names = [(o["name"], o["datatype"], o["shape"]) for o in answer.json()["outputs"]]
+    assert names == [("keypoints", "FP32", [2, K, 3]), ("visible", "FP32", [2, K])]
+    assert [(o["name"], o["datatype"], o["shape"][1:]) for o in listed] == [
+        (name, kind, shape[1:]) for name, kind, shape in names
+    ]
+    keypoints, visible = (output["data"] for output in answer.json()["outputs"])
+    assert keypoints[:2] == [7, 9]
+    assert len(keypoints) == 2 * K * 3
+    assert visible[:3] == pytest.approx([0.8808] * 3, abs=1e-3)
+    assert [i for i, chance in enumerate(visible) if chance is None] == [UNKNOWN, K + UNKNOWN]
+
+
+def test_each_output_may_be_asked_for_in_its_own_form(seeing: TestClient) -> None:
+    """In the order asked for; bytes follow the JSON in that order too."""
+    wanted = [
+        {"name": "visible", "parameters": {"binary_data": True}},
+        {"name": "keypoints", "parameters": {"binary_data": True}},
+    ]
+
+    both = infer(seeing, as_json(crops((7, 9)), outputs=wanted), "seeing")
+    mixed = infer(
+        seeing, as_json(crops((7, 9)), outputs=[wanted[0], {"name": "keypoints"}]), "seeing"
+    )
+    alone = infer(seeing, as_json(crops((7, 9)), outputs=[{"name": "visible"}]), "seeing")
+
+    data = both.content[int(both.headers[LENGTH]) :]
+    visible = np.frombuffer(data[: 4 * K], "<f4")
+    assert visible[0] == pytest.approx(0.8808, abs=1e-3)
+    assert np.isnan(visible[UNKNOWN])
+    assert np.frombuffer(data[4 * K :], "<f4").reshape(K, 3)[0, :2].tolist() == [7, 9]
+    length = int(mixed.headers[LENGTH])
+    assert len(mixed.content) - length == 4 * K
+    assert json.loads(mixed.content[:length])["outputs"][1]["data"][:2] == [7, 9]
+    assert [output["name"] for output in alone.json()["outputs"]] == ["visible"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ([{"name": "heatmaps"}], "outputs must be some of the tensors `keypoints`, `visible`"),
+        ([{"name": "visible"}] * 2, "outputs must be some of the tensors"),
+        (
+            [{"name": "keypoints"}, {"name": "visible", "parameters": {"binary_data": 1}}],
+            "outputs.1.parameters.binary_data is neither",
+        ),
+    ],
+)
+def test_outputs_that_are_not_there_are_refused(
+    seeing: TestClient, outputs: list[Any], said: str
+) -> None:
+    """As those of any other model; `visible` too, of one that does not tell it."""
+    assert_error(infer(seeing, as_json(BLACK, outputs=outputs), "seeing"), 400, said)
+    asked = as_json(BLACK, outputs=[{"name": "visible"}])
+    assert_error(infer(seeing, asked, "glow"), 400, "the one tensor `keypoints`")
 
 
 def test_it_is_the_answer_of_predict(client: TestClient) -> None:
