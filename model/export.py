@@ -1,8 +1,9 @@
 """A branch as a self-contained ONNX file: pixels in, keypoints out.
 
 Input `image` uint8 `[N, H, W, 3]`; output `keypoints` float32 `[N, K, 3]` (x, y in crop pixels and
-score). An input that may be left out, `mirrored` int64 `[F]`, names the rows of the batch for which
-the mirror's density is averaged in (flip test), so one file and one batch serve both kinds.
+score), and `visible` where the validation people tell it (`model.calibration_file`). An input that
+may be left out, `mirrored` int64 `[F]`, names the rows of the batch for which the mirror's density
+is averaged in (flip test), so one file and one batch serve both kinds.
 """
 
 import logging

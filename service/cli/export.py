@@ -57,9 +57,10 @@ def export(
     okdhp export runs/lsp --variant int8
 
     Input `image` uint8 [N, H, W, 3], output `keypoints` float32 [N, K, 3]: x, y in crop pixels
-    and score. Beside the file lies its receipt, which tells what is known of it; that of the run's
-    own export in RUN/students tells its parity with PyTorch too, that of a variant what it loses
-    and how fast it is against fp32.
+    and score; and `visible` [N, K], where the validation people tell who is seen. Beside the file
+    lies its receipt, which tells what is known of it; that of the run's own export in RUN/students
+    tells its parity with PyTorch too, that of a variant what it loses and how fast it is against
+    fp32.
     """
     need_training()
     from model.errors import ConfigError, Fault
