@@ -81,7 +81,7 @@ def look_at(labelled: LabelledSet, student: Predictor, advance: Callable[[int], 
                     looked.broken[name] = one
                 else:
                     looked.looks[name] = one.look
-                    people += by_picture[picture] if one.crops else []
+                    people += by_picture[picture]
                     crops += one.crops
                     pixels += one.pixels
             if looked.found is not None and pixels:

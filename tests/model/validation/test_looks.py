@@ -90,6 +90,9 @@ def test_every_two_splits_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     found = copies({"train": same, "valid": same, "test": same})
 
     assert len(found) == 3 * 4
+    assert {(copy.first[1], copy.second[1]) for copy in found} == {
+        ("a", "a"), ("a", "b"), ("b", "a"), ("b", "b"),
+    }  # fmt: skip
 
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"

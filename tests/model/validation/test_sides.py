@@ -77,13 +77,26 @@ def test_nobody_is_suspected_where_little_is_known() -> None:
     seen = spread()
     near, unlabelled = exchanged(seen, 1), exchanged(seen, 1)
     left, right = PAIRS[1]
-    near[left, :2] = near[right, :2] + 3
+    near[left, :2] = near[right, :2] - [3, 0]  # exchanged, if one looked closely
     unlabelled[left, 2] = 0
     nothing = np.full_like(seen, np.nan)
 
     found = swaps(np.stack([nothing, seen, seen]), people(exchanged(seen, 1), near, unlabelled))
 
     assert found == []
+
+
+def test_pairs_are_suspected_by_twice_as_many() -> None:
+    """Two against three, or one against one, may be the student's mistake."""
+    seen = spread()
+    five, two = exchanged(seen, 0, 1), exchanged(seen, 0)
+    five[PAIRS[5][0], 2] = 0
+    for q in range(2, 6):
+        two[PAIRS[q][0], 2] = 0
+
+    found = swaps(np.stack([seen, seen, seen]), people(exchanged(seen, 0, 1), five, two))
+
+    assert [(swap.person, len(swap.joints)) for swap in found] == [(0, 4)]
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 300))

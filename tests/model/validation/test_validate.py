@@ -20,6 +20,7 @@ from tests.model.validation.drawn import (
     name_of,
     write_drawn,
 )
+from tests.worker.datasets.zips import lsp_files, write
 
 Report = dict[str, Any]
 
@@ -95,13 +96,20 @@ def test_every_finding_is_a_sentence(report: Report) -> None:
     ]
 
 
-def test_report_and_picture_are_written(faulty: Path, report: Report) -> None:
-    """Three rows of tiles: people, a suspect, copies."""
+def height(picture: Path) -> int:
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+        return image.height
+
+
+def test_report_and_picture_are_written(faulty: Path, tmp_path: Path, report: Report) -> None:
+    """Rows of tiles for people, a suspect, copies, as many as were asked for."""
+    validate(source(faulty / "set"), tmp_path, pictures=2)
+
     assert json.loads((faulty / REPORT).read_text()) == json.loads(json.dumps(report))
-    with Image.open(faulty / PICTURE) as picture:
-        assert picture.format == "PNG"
-        assert picture.width > 1000
-        assert picture.height > 3 * 220
+    title, row = 36, 220 + 3 * 18 + 10
+    assert height(faulty / PICTURE) == 10 + 3 * title + 4 * row  # nine people take two
+    assert height(tmp_path / PICTURE) == 10 + 3 * title + 3 * row
 
 
 def test_a_split_that_cannot_be_read_is_told_beside_the_others(
@@ -113,6 +121,7 @@ def test_a_split_that_cannot_be_read_is_told_beside_the_others(
 
     found = validate(source(tmp_path / "set"), tmp_path, pictures=0)
 
+    assert height(tmp_path / PICTURE) < 220, "no pictures were asked for"
     assert "is not valid JSON" in found["splits"]["test"]["unreadable"]
     assert found["findings"][0].startswith("test: cannot be read: set/annotations/")
     assert found["splits"]["train"]["people"] == 5
@@ -128,7 +137,7 @@ def test_a_set_that_cannot_be_read_at_all_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_set_without_any_photograph_is_reported(tmp_path: Path) -> None:
-    """All are missing; the picture says so."""
+    """All are missing; the picture says so, and shows no black tiles."""
     write_drawn(tmp_path / "set", faults=False)
     shutil.rmtree(tmp_path / "set/images")
 
@@ -136,7 +145,29 @@ def test_a_set_without_any_photograph_is_reported(tmp_path: Path) -> None:
 
     assert list(found["splits"]) == ["valid"]
     assert found["findings"] == ["valid: images that are missing: 2"]
-    assert (tmp_path / PICTURE).stat().st_size > 0
+    assert 30 < height(tmp_path / PICTURE) < 220
+
+
+def test_a_set_without_splits_is_looked_at_whole(tmp_path: Path) -> None:
+    """Its name for that is the server's own."""
+    write(tmp_path, {k: v for k, v in lsp_files().items() if not k.endswith(".txt")})
+
+    found = validate(SourceConfig(format="lsp", path=tmp_path), tmp_path / "out")
+
+    assert list(found["splits"]) == ["all"]
+    assert found["splits"]["all"]["people"] == 3
+    assert not found["splits"]["all"]["boxes"]["given"]
+
+
+def test_long_lists_end_early(
+    faulty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A set of another set's labels must not make a report of gigabytes; the count is true."""
+    monkeypatch.setattr("model.validation.validate.LISTED", 1)
+
+    found = validate(source(faulty / "set"), tmp_path, pictures=0)
+
+    assert (found["duplicates"]["count"], len(found["duplicates"]["first"])) == (2, 1)
 
 
 def test_a_listener_hears_how_far_it_is_and_can_end_it(faulty: Path, tmp_path: Path) -> None:
