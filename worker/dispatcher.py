@@ -30,7 +30,7 @@ class Dispatcher:
 
         job_id: for whom the bell was rung; whoever has most right to a device gets it.
         """
-        log.info("the bell for job %s", job_id)
+        log.debug("the bell for job %s", job_id)
         try:
             while any(self._serve(device) for device in self.devices):
                 pass  # by its end there may be jobs for the devices that we looked at before
@@ -65,7 +65,8 @@ class Dispatcher:
         memory = gpus().get(device.gpu)
         if memory is not None and memory.has_free(self._supervisor.stores.settings.gpu_free):
             return True
-        why = "the driver does not answer" if memory is None else f"of its memory {memory}"
-        log.info("job %s waits for %s: %s", job_id, device.name, why)
-        self._jobs.hold_up(job_id, f"waits for {device.name}: {why}")
+        found = "the driver does not answer" if memory is None else f"of its memory {memory}"
+        why = f"waits for {device.name}: {found}"
+        if self._jobs.hold_up(job_id, why):
+            log.info("job %s %s", job_id, why)
         return False

@@ -286,11 +286,12 @@ class JobStore:
             waiting = update(Job).where(Job.id == job_id, Job.state == State.QUEUED)
             session.execute(waiting.values(announced_at=now()))
 
-    def hold_up(self, job_id: str, why: str) -> None:
-        """Note why a queued job could not be taken."""
+    def hold_up(self, job_id: str, why: str) -> bool:
+        """Note why a queued job could not be taken; whether that is news."""
         with self._database.writing() as session:
             waiting = update(Job).where(Job.id == job_id, Job.state == State.QUEUED)
-            session.execute(waiting.where(Job.held_up.is_distinct_from(why)).values(held_up=why))
+            other = waiting.where(Job.held_up.is_distinct_from(why))
+            return session.scalar(other.values(held_up=why).returning(Job.id)) is not None
 
     # The worker's side -------------------------------------------------------------------------
 

@@ -57,11 +57,12 @@ def test_what_is_held_or_has_ended_has_no_turn(jobs: JobStore) -> None:
 def test_what_kept_a_job_waiting_is_forgotten_once_it_is_taken(jobs: JobStore) -> None:
     """A notice about a GPU that was full must not outlive the waiting."""
     job_id = add(jobs)
-    jobs.hold_up(job_id, "the GPU is full")
+    assert jobs.hold_up(job_id, "the GPU is full")
+    assert not jobs.hold_up(job_id, "the GPU is full")
     assert jobs.get(job_id).held_up == "the GPU is full"
 
     claim = jobs.claim(job_id, "a")
-    jobs.hold_up(job_id, "too late")
+    assert not jobs.hold_up(job_id, "too late")
     jobs.release(claim, "its worker ends")
 
     assert jobs.get(job_id).held_up is None
