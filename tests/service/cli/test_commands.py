@@ -15,6 +15,7 @@ from scipy.io import savemat
 
 from service.cli import main
 from service.settings import ServiceSettings
+from tests.service.telling import UNKNOWN, write_telling
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -126,6 +127,19 @@ def test_predict_answers_as_the_service_does(
     assert [answer["file"] for answer in answers] == [str(photo)] * 2
     assert list(answers[0]) == ["file", "model", "image", "poses", "timings_ms"]
     assert answers[0]["model"]["name"] == "glow"
+
+
+def test_predict_tells_who_is_seen_where_the_student_does(
+    okdhp: Run, photo: Path, brightest: Path, tmp_path: Path
+) -> None:
+    """In JSON's own terms: what is not known is null."""
+    student = write_telling(brightest, tmp_path / "telling.onnx")
+
+    _, out, _ = okdhp("predict", photo, "--json", "--model", student)
+
+    joints = json.loads(out, parse_constant=pytest.fail)["poses"][0]["keypoints"]
+    assert joints[0]["visible"] == pytest.approx(0.8808, abs=1e-3)
+    assert joints[UNKNOWN]["visible"] is None
 
 
 def test_predict_draws(okdhp: Run, photo: Path, brightest: Path, tmp_path: Path) -> None:

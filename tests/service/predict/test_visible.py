@@ -87,6 +87,7 @@ def test_of_an_ensemble_it_is_the_mean(client: TestClient) -> None:
 
     assert both[0]["visible"] == pytest.approx((SEEN + LESS) / 2, abs=1e-3)
     assert both[UNKNOWN]["visible"] is None
+    assert {joint["y"] for joint in both} == {20}, "places are weighted by the score alone"
     assert {joint["visible"] for joint in mixed} == {None}
     assert (mixed[0]["x"], mixed[0]["y"]) == (both[0]["x"], both[0]["y"]) == (30, 20)
 
@@ -108,6 +109,7 @@ def test_a_pose_has_it(telling: Path, brightest: Path) -> None:
     (other,) = silent.predict(image, [Box.whole((64, 64))])
 
     assert pose.keypoints_img.shape == (K, 3)
+    assert pose.score == pytest.approx(1, abs=1e-3)
     assert pose.visible is not None
     assert pose.visible[0] == pytest.approx(SEEN, abs=1e-3)
     assert np.isnan(pose.visible[UNKNOWN])
