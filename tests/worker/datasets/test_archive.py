@@ -123,7 +123,7 @@ CORPUS: dict[str, tuple[Callable[[], bytes], str]] = {
     "is a pipe": (lambda: with_entry("pipe", b"", mode=PIPE), "a device, a pipe or a socket"),
     "is encrypted": (
         lambda: patched(with_entry("secret"), "secret", at=(6, 8), value=b"\1\0"),
-        "is encrypted",
+        "refused: it is encrypted",
     ),
     "is twice": (lambda: with_entry("train.txt"), "there twice"),
     "is twice by dots": (lambda: with_entry("./images/./im0001.jpg"), "there twice"),
