@@ -3,7 +3,7 @@ on, for as long as it takes.
 """
 
 import threading
-import time
+from contextlib import suppress
 
 import httpx
 
@@ -16,16 +16,18 @@ class Follower(threading.Thread):
         super().__init__(name=f"follower-{job_id}", daemon=True)
         self._url = f"{url}/jobs/{job_id}/events"
         self.seqs = list(seqs)
+        self._stopped = threading.Event()
         self.start()
 
+    def stop(self) -> None:
+        """The server is gone for good."""
+        self._stopped.set()
+
     def run(self) -> None:
-        while True:
-            try:
+        while not self._stopped.wait(0.1):
+            with suppress(httpx.TransportError):
                 if self._read():
                     return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
 
     def _read(self) -> bool:
         """Whether the stream has come to its end."""

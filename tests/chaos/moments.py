@@ -13,13 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from installation import Installation, child_group, stop_group, wait_until
+from installation import Installation
+from processes import child_group, stop_group, wait_until
 
 from worker.store import State
 
 MOMENTS: Final = ("queued", "starting", "mid-epoch", "checkpoint", "evaluating", "uploading")
 
-_WITHIN_S: Final = 60.0
+_WITHIN_S: Final = 120.0
 _AFTER_EPOCH: Final = 2
 """A resume has something to go on from by then."""
 
@@ -48,52 +49,42 @@ def at(moment: str, installation: Installation, job_id: str, worker: int | None)
 def _in_the_child(moment: str, installation: Installation, job_id: str) -> int:
     """The child's group, stopped at the moment; it is let go where the moment was missed."""
     run_dir = installation.settings.run_dir(job_id)
-    seen, still = {
-        "starting": (lambda: True, lambda: not _events(run_dir)),
-        "mid-epoch": (
-            lambda: _last_checkpoint(run_dir) >= _AFTER_EPOCH,
-            lambda: _kinds(run_dir)[-1] in ("checkpoint", "progress"),
-        ),
-        "checkpoint": (
-            lambda: _last_checkpoint(run_dir) >= _AFTER_EPOCH and _half_written(run_dir),
-            lambda: _half_written(run_dir),
-        ),
+
+    def saved() -> bool:
+        return _last_checkpoint(run_dir) >= _AFTER_EPOCH
+
+    near, seen, still = {
+        "starting": (_always, _always, lambda: not _events(run_dir)),
+        "mid-epoch": (saved, _always, lambda: _kinds(run_dir)[-1] in ("checkpoint", "progress")),
+        "checkpoint": (saved, lambda: _half_written(run_dir), lambda: _half_written(run_dir)),
         "evaluating": (
             lambda: "evaluating" in _kinds(run_dir),
+            _always,
             lambda: "finished" not in _kinds(run_dir),
         ),
     }[moment]
-    pgid = 0
-
-    def there() -> bool:
-        nonlocal pgid
-        pgid = child_group(job_id) or 0
-        return bool(pgid)
-
-    wait_until(there, f"a child works on {job_id}", _WITHIN_S)
-    until = time.monotonic() + _WITHIN_S
-    while time.monotonic() < until:
-        _soon(seen, until)
+    wait_until(lambda: child_group(job_id) is not None, f"a child works on {job_id}", _WITHIN_S)
+    wait_until(near, f"{moment} of {job_id}", _WITHIN_S)
+    pgid = child_group(job_id)
+    while pgid is not None:
+        _soon(seen)
         stop_group(pgid)
         if still():
             return pgid
         os.killpg(pgid, signal.SIGCONT)
-    raise TimeoutError(f"{moment} of {job_id}: {_kinds(run_dir)[-3:]}")
+        pgid = child_group(job_id)
+    raise TimeoutError(f"{moment} of {job_id} was missed: {_kinds(run_dir)[-3:]}")
 
 
 def _uploading(installation: Installation, job_id: str, worker: int | None) -> list[int]:
     """Worker and child, stopped with a file of the job half in the store, or the first just there
     where copying is too quick to be seen."""
     assert worker is not None
-    home = installation.home
-    until = time.monotonic() + _WITHIN_S
-
-    def copying() -> bool:
-        begun = [*(home / "artifacts" / "jobs" / job_id).glob(".*.part")]
-        begun += (home / "cache" / "outgoing").glob(f"*jobs_{job_id}*")
-        return bool(begun) or bool(installation.stores.jobs.artifacts(job_id))
-
-    _soon(copying, until)
+    run_dir = installation.settings.run_dir(job_id)
+    stored = installation.home / "artifacts" / "jobs" / job_id
+    outgoing = installation.home / "cache" / "outgoing"  # to a store that is somewhere else
+    wait_until(lambda: "evaluating" in _kinds(run_dir), f"evaluating of {job_id}", _WITHIN_S)
+    _soon(lambda: any(stored.glob("*")) or any(outgoing.glob(f"*jobs_{job_id}*")))
     stop_group(worker)
     child = child_group(job_id)
     if child is None:
@@ -102,8 +93,13 @@ def _uploading(installation: Installation, job_id: str, worker: int | None) -> l
     return [child, worker]
 
 
-def _soon(seen: Callable[[], bool], until: float) -> None:
+def _always() -> bool:
+    return True
+
+
+def _soon(seen: Callable[[], bool]) -> None:
     """As `wait_until`, looking without a pause to speak of: some moments last for milliseconds."""
+    until = time.monotonic() + _WITHIN_S
     while not seen():
         if time.monotonic() > until:
             raise TimeoutError("the moment did not come")

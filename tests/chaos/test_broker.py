@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import pytest
 from case import Case
-from installation import HASTY, wait_until
+from installation import HASTY
 from moments import at
+from processes import wait_until
 from twin import Twin
 
 from worker.store import State

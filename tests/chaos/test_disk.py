@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from case import Case
-from installation import child_group
 from moments import at
+from processes import child_group
 from twin import Twin
 
 from worker.process import group_members

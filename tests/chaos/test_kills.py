@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from case import Case
-from installation import HASTY, Installation, child_group, wait_until
+from installation import HASTY, Installation
 from moments import MOMENTS, at
+from processes import child_group, wait_until
 from twin import Twin
 
 from worker.store import State

@@ -13,8 +13,8 @@ from typing import Any, Final
 import httpx
 import pytest
 from case import Case
-from installation import wait_until
 from moments import at
+from processes import wait_until
 from test_kills import kill_worker
 from twin import Twin
 

@@ -11,7 +11,6 @@ from moments import at
 from test_kills import kill_child, kill_worker
 from twin import undisturbed
 
-from model.config import load_config
 from worker.store import State
 
 DATA: Final = Path(__file__).parents[3] / "shared" / "data"
@@ -64,6 +63,5 @@ def _config(**source: Any) -> dict[str, Any]:
         "train": [{**source, "split": "train", "people": 300}],
         "valid": [{**source, "split": "valid", "people": 100}],
     }
-    config = {**CONFIG, "data": data, "training": {"epochs": 6, "batch_size": 16}}
-    load_config(config)
-    return config
+    training = {**CONFIG["training"], "epochs": 6, "batch_size": 16}
+    return {**CONFIG, "data": data, "training": training}

