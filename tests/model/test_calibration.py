@@ -129,6 +129,17 @@ def test_how_much_the_score_tells_of_who_is_seen_is_told() -> None:
     assert other["auroc"] > 0.8
 
 
+def test_what_holds_of_one_half_alone_is_not_claimed() -> None:
+    """Each half is judged by a map of the other: here the one says the opposite of the other."""
+    one, other = shown(3.0, 0.0).visible, shown(-3.0, 0.0).visible
+    visible = replace(one, true=np.where(one.half == 0, one.true, other.true))
+    scores = fitted([replace(observed((1.0, 1.0)), visible=visible)], K)
+
+    assert scores is not None
+    assert scores.told["visible"]["auroc"] < 0.3
+    assert scores.told["visible"]["ece"] > 0.2
+
+
 def test_which_joint_it_is_is_not_taken_for_the_score() -> None:
     """Wrists are hidden more often than heads: that alone sets them apart, and is told so."""
     random = np.random.default_rng(0)
@@ -162,24 +173,27 @@ def test_of_too_few_that_are_hidden_nothing_is_told(known: int, hidden: int) -> 
 
 
 def test_a_set_tells_of_labelled_joints_alone_whether_they_are_seen() -> None:
-    """Found or not: a hidden joint is seldom found, and would otherwise count as seldom hidden."""
-    joints = np.zeros((2, 16, 3), np.float32)
+    """Found or not, for a hidden joint is seldom found; and also of those who have no torso to
+    measure a tolerance in."""
+    joints = np.zeros((3, 16, 3), np.float32)
     joints[:, :, :2] = np.arange(32, dtype=np.float32).reshape(16, 2) * 9
-    joints[:, :15, 2] = 1
+    joints[:2, :15, 2] = 1
+    joints[2, 0, 2] = 1
     visible = np.array([1] * 10 + [0] * 4 + [-1, 1], np.int8)
-    drawn = draw_people(2, seed=0, size_px=150)
+    drawn = draw_people(3, seed=0, size_px=150)
     people = [replace(p, joints_img=j, visible=visible) for p, j in zip(drawn, joints, strict=True)]
     people[1] = replace(people[1], visible=None)
-    far = np.concatenate([joints[..., :2] + 1e4, np.full((2, 16, 1), 0.3)], -1)
+    far = np.concatenate([joints[..., :2] + 1e4, np.full((3, 16, 1), 0.3)], -1)
 
     told = seen(far, MPII16, LabelledSet("drawn", MPII16, people, "drawn"))
 
     assert told is not None
     assert not told.found.true.any()
-    assert told.visible.joint.tolist() == list(range(14))
-    assert told.visible.true.tolist() == [True] * 10 + [False] * 4
-    assert told.visible.score.tolist() == [0.3] * 14
-    assert told.visible.half.tolist() == [0] * 14
+    assert len(told.found.joint) == 30, "the third person's one joint is not among them"
+    assert told.visible.joint.tolist() == [*range(14), 0]
+    assert told.visible.true.tolist() == [True] * 10 + [False] * 4 + [True]
+    assert told.visible.score.tolist() == [0.3] * 15
+    assert told.visible.half.tolist() == [0] * 14 + [1]
 
 
 def test_maps_come_back_from_json() -> None:
