@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.service.hostile.pictures import encoded, photograph, pictures
 from tests.service.hostile.request import Hostile
+from tests.worker.datasets.zips import LINK, coco_files, lsp_files, with_entry, zipped
 
 _BOUNDARY: Final = "hostile"
 _FORM: Final = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
@@ -16,7 +17,7 @@ _JSON: Final = {"Content-Type": "application/json"}
 def corpus() -> Iterator[Hostile]:
     """All of them."""
     yield from pictures()
-    for make in (_boxes, _parameters, _forms, _http, _other):
+    for make in (_boxes, _parameters, _forms, _http, _uploads, _other):
         yield from make()
 
 
@@ -197,6 +198,30 @@ def _http() -> Iterator[Hostile]:
         yield Hostile(f"HTTP: key {key[:12]!r}", jpeg, headers={"Authorization": key})
 
 
+def _uploads() -> Iterator[Hostile]:
+    """What an archive may be: tests/worker/datasets/test_archive.py has them all."""
+    archives = {
+        "nothing": b"",
+        "noise": random.Random(4).randbytes(5_000),
+        "an end without a list": b"PK\5\6" + b"\xff" * 18,
+        "half of one": zipped(lsp_files())[:900],
+        "no set in it": zipped({"a.txt": b"hello"}),
+        "two sets in it": zipped({**lsp_files(), **coco_files()}),
+        "a way out": with_entry("../../evil.txt"),
+        "a link": with_entry("images/link", b"/etc/passwd", mode=LINK),
+        "a bomb": with_entry("images/bomb.bin", bytes(32 << 20)),
+        "labels that are none": zipped({"joints.mat": b"MATLAB 5.0"}),
+        "labels of nobody": zipped({"annotations/person_keypoints_train.json": b"{}"}),
+    }
+    to = {"method": "PUT", "target": "/datasets/hostile/archive"}
+    for name, archive in archives.items():
+        yield Hostile(f"upload: {name}", archive, **to)
+    yield Hostile("upload: a slow one", archives["a bomb"], stops=True, **to)
+    for given in ({"Content-Type": "text/html"}, {"Content-Length": "99999999999"}):
+        yield Hostile(f"upload: {next(iter(given))}", b"PK", headers=given, **to)
+    yield Hostile("upload: another format", b"PK", "PUT", f"{to['target']}?format=%00")
+
+
 def _other() -> Iterator[Hostile]:
     deep = b'{"kind":"distill","config":' + b'{"a":' * 20_000 + b"1" + b"}" * 20_002
     bodies = {
@@ -244,7 +269,16 @@ def _other() -> Iterator[Hostile]:
         )
         yield Hostile(f"model {name[:9]}", target=f"/models/{name}", method="GET")
         yield Hostile(f"version {name[:9]}", target=f"/models/okdhp/versions/{name}/load")
-        yield Hostile(f"data set {name[:9]}", target=f"/datasets/{name}", method="GET")
+        for method in ("GET", "DELETE"):
+            yield Hostile(
+                f"data set {method} {name[:9]}", target=f"/datasets/{name}", method=method
+            )
+        if "%2F" not in name:  # which is another address
+            target = f"/datasets/{name}/archive"
+            yield Hostile(f"upload to {name[:9]}", target=target, method="PUT")
+        for method in ("GET", "DELETE"):
+            target = f"/datasets/okdhp/versions/{name}"
+            yield Hostile(f"data set's {method} {name[:9]}", target=target, method=method)
         yield Hostile(f"jobs after {name[:9]}", target=f"/jobs?cursor={name}", method="GET")
         yield Hostile(f"jobs, {name[:9]}", target=f"/jobs?limit={name}", method="GET")
     key = {"Idempotency-Key": "k" * 300, **_JSON}
