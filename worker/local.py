@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from model.cores import cores
 from model.training.events import EventFollower
+from worker.attempt import CHILD, LOG
 from worker.child import FINISHED, STOPPED, write_order
 from worker.failure import Failure, batch_size_of, failure_of_exit
 from worker.process import ChildGroup
-from worker.supervisor import CHILD, LOG
 
 _POLL_S: Final = 0.1
 _ASKED: Final = Failure("stopped", "it was asked to end and saved what it had")

@@ -10,13 +10,14 @@ from celery.platforms import SecurityWarning
 
 from worker.announcer import TASK, Announcer
 from worker.app import QUEUES, create_celery
+from worker.attempt import CHILD
 from worker.devices import found_devices
 from worker.dispatcher import Dispatcher
 from worker.housekeeper import Housekeeper
 from worker.jobs import KINDS, JobKind
 from worker.settings import WorkerSettings
 from worker.stores import open_stores
-from worker.supervisor import CHILD, Supervisor
+from worker.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
