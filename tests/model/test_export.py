@@ -125,13 +125,17 @@ def test_anybody_can_run_it_with_onnx_runtime_alone(finished_run, crops: NDArray
         finished_run.student("wide"), providers=["CPUExecutionProvider"]
     )
 
-    ((image,), (output,)) = (session.get_inputs(), session.get_outputs())
+    ((image,), (output, visible)) = (session.get_inputs(), session.get_outputs())
     assert (image.name, image.type) == ("image", "tensor(uint8)")
     assert image.shape[1:] == [96, 64, 3]
     assert isinstance(image.shape[0], str)
     assert (output.name, output.type) == ("keypoints", "tensor(float)")
-    (found,) = session.run(None, {"image": crops[:3]})
-    np.testing.assert_array_equal(found, Predictor(finished_run.student("wide")).infer(crops[:3]))
+    assert (visible.name, visible.type) == ("visible", "tensor(float)")
+    assert visible.shape == output.shape[:2]
+    found, seen = session.run(None, {"image": crops[:3]})
+    expected = Predictor(finished_run.student("wide")).infer(crops[:3], visible=True)
+    np.testing.assert_array_equal(found, expected[..., :3])
+    np.testing.assert_array_equal(seen, expected[..., 3])
 
 
 def test_the_file_is_self_contained_and_plain(finished_run):
