@@ -73,7 +73,10 @@ def test_a_training_does_not_notice_that_what_is_around_it_is_killed(
     for moment in MOMENTS:
         with at(moment, installation, job_id, worker.pid if worker else None):
             installation.inject(f"{part} killed", kill)
-        start()
+            if moment != "uploading":  # whose worker stands still: it would lose its lease
+                start()
+        if moment == "uploading":
+            start()
         worker = worker or installation.start_worker()
 
     job = installation.wait_for(job_id, State.SUCCEEDED)
