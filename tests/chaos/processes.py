@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,19 @@ def child_group(job_id: str) -> int | None:
             except ProcessLookupError:
                 continue
     return None
+
+
+def kill_child(job_id: str) -> None:
+    pgid = child_group(job_id)
+    assert pgid is not None
+    os.killpg(pgid, signal.SIGKILL)
+
+
+def kill_worker(worker: "subprocess.Popen[bytes]", job_id: str) -> None:
+    """Its child must end with it, by the kernel's hand."""
+    worker.kill()
+    worker.wait()
+    wait_until(lambda: child_group(job_id) is None, "the child ends with its worker", 10)
 
 
 def stop_group(pgid: int) -> None:

@@ -1,8 +1,5 @@
 """KILL to each part of a server, in each moment of a real training's life."""
 
-import os
-import signal
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +7,7 @@ import pytest
 from case import Case
 from installation import HASTY, Installation
 from moments import MOMENTS, at
-from processes import child_group, wait_until
+from processes import kill_child, kill_worker
 from twin import Twin
 
 from worker.store import State
@@ -84,19 +81,6 @@ def test_a_training_does_not_notice_that_what_is_around_it_is_killed(
     assert job.attempt == 1 or part == "PostgreSQL"  # whose leases may run out meanwhile
     every = ", ".join(MOMENTS)
     case.conclude(f"{part} killed", every, {job_id: State.SUCCEEDED}, twin=twin)
-
-
-def kill_child(job_id: str) -> None:
-    pgid = child_group(job_id)
-    assert pgid is not None
-    os.killpg(pgid, signal.SIGKILL)
-
-
-def kill_worker(worker: "subprocess.Popen[bytes]", job_id: str) -> None:
-    """Its child must end with it, by the kernel's hand."""
-    worker.kill()
-    worker.wait()
-    wait_until(lambda: child_group(job_id) is None, "the child ends with its worker", 10)
 
 
 def _ways(installation: Installation, part: str) -> tuple[Callable[[], Any], Callable[[], Any]]:

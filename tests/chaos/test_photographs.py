@@ -8,7 +8,7 @@ import pytest
 from case import CONFIG, Case
 from installation import HASTY
 from moments import at
-from test_kills import kill_child, kill_worker
+from processes import kill_child, kill_worker
 from twin import undisturbed
 
 from worker.store import State
