@@ -122,9 +122,10 @@ def _layers(graph: Any, weights: dict[str, tuple[int, ...]]) -> Iterator[_Layer]
 def _parameters(layers: Sequence[_Layer]) -> Iterator[int]:
     """Of each of the student's layers, wherever its numbers stand: equal ones are kept once.
 
-    A convolution whose bias is not its own had a normalisation behind it, with a scale and a shift
-    a channel, that the exporter has multiplied into it.
+    A convolution without a bias of its own had a normalisation behind it, with a scale and a shift
+    a channel, that the exporter has multiplied into it where it is not there any more.
     """
+    apart = {layer.takes[0] for layer in layers if layer.kind == "BatchNormalization"}
     for layer in layers:
         if layer.kind == "BatchNormalization":
             yield 2 * math.prod(layer.shape)
@@ -132,7 +133,7 @@ def _parameters(layers: Sequence[_Layer]) -> Iterator[int]:
         yield math.prod(layer.shape)
         if f"{layer.weight.removesuffix('.weight')}.bias" in layer.takes:
             yield layer.shape[0]
-        elif len(layer.takes) > 2:
+        elif len(layer.takes) > 2 or layer.gives not in apart:
             yield 2 * layer.shape[0]
 
 

@@ -11,8 +11,8 @@ from model.errors import ModelUnusable
 from model.evidence import Exam, prepared, sat
 from model.files import sha256_of
 from model.onnx_file import contents_of
-from model.predictor import Predictor
 from model.precisions import Fewer
+from model.predictor import Predictor
 from model.receipt import NOT_MEASURED, beside, read_receipt
 from model.skeletons import MPII16
 from model.variants import make_variant

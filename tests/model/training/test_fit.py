@@ -54,7 +54,7 @@ def test_hours_are_counted_through_resumes(make_config, tmp_path: Path):
     """What passed before a stop has passed; a longer limit goes on."""
     shape = ("network.depth=1", "training.epochs=3")
     stops = iter([False, False, False, True])
-    train(make_config(*shape), tmp_path, device="cpu", stop=lambda: next(stops))
+    train(make_config(*shape), tmp_path, device="cpu", stop=lambda: next(stops, True))
     before = torch.load(tmp_path / "checkpoints" / "last.pt", weights_only=True)["progress"]
     assert before["run_s"] > before["spent"]["seconds"] > 0
 
