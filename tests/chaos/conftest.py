@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "worker"))
 from case import CONFIG, Case
+from moments import MOMENTS
 from table import Row, as_markdown, as_text, total
 from twin import Twin, undisturbed
 
@@ -64,9 +65,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if not _rows:
+    if not _rows or hasattr(config, "workerinput"):  # xdist's processes know only their own
         return
-    rows = sorted(_rows, key=lambda row: (row.stores, row.fault))
+    rows = sorted(_rows, key=_place)
     rows.append(total(rows, len(_failed)))
     terminalreporter.section("chaos")
     terminalreporter.write_line(as_text(rows))
@@ -77,3 +78,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         before, _, rest = text.partition(begin)
         _, _, after = rest.partition(_END)
         document.write_text(before + begin + as_markdown(rows) + _END + after, "utf-8")
+
+
+def _place(row: Row) -> tuple[str, str, int]:
+    return (
+        row.stores,
+        row.fault.casefold(),
+        MOMENTS.index(row.moment) if row.moment in MOMENTS else 0,
+    )

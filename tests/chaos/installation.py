@@ -3,12 +3,14 @@ the API, workers, the broker, the database; and what a person and an operator do
 """
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -172,9 +174,16 @@ class Installation:
         """What its processes said, in the order of their start."""
         return [self.folder / f"process{n}.log" for n in range(self._logs)]
 
-    def said(self, text: str) -> int:
-        """How often its processes said so."""
-        return sum(log.read_text(errors="replace").count(text) for log in self.logs())
+    def deliveries(self) -> Counter[str]:
+        """How often each message came to a worker, by its own id."""
+        said = "".join(log.read_text(errors="replace") for log in self.logs())
+        return Counter(re.findall(r"Task \S+\[(\S+)\] received", said))
+
+    def unacknowledged_s(self) -> float:
+        """For how long the broker has waited for a worker's acknowledgement; 0 where for none."""
+        with self.redis() as client:
+            oldest = client.zrange("unacked_index", 0, 0, withscores=True)
+        return time.time() - float(oldest[0][1]) if oldest else 0.0
 
     def _start(self, command: list[str], more: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         log = self.folder / f"process{self._logs}.log"
