@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from model.cgroups import HIERARCHY, folders
+
 _NEAR: Final = 0.85
 """Of the limit: a process that grows fast is killed between two looks."""
 _PROC: Final = Path("/proc")
-_CGROUP: Final = Path("/sys/fs/cgroup")
+_CGROUP: Final = HIERARCHY
 
 
 class MemoryWatch:
@@ -67,14 +69,4 @@ def memory_limit() -> int | None:
 
 
 def _groups() -> Iterator[Path]:
-    """The folders of this process's control group, version 2 or 1, as they are seen from inside
-    a container or from outside."""
-    try:
-        lines = (_PROC / "self" / "cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers in ("", "memory"):
-            root = _CGROUP / controllers
-            yield from (root / path.lstrip("/"), root)
+    return folders("memory", _CGROUP, _PROC / "self" / "cgroup")
