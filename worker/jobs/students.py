@@ -12,14 +12,15 @@ from model.config import load_config
 from model.errors import ConfigError, Fault
 from model.files import write_json
 from model.receipt import beside
-from worker.errors import JobNotFound
-from worker.names import is_id, receipt_file, student_file
+from worker.jobs.references import Reference, pin
+from worker.names import receipt_file, student_file
 from worker.store.tables import Job
 from worker.stores import Stores
 
 TRAINING: Final = "distill"
 """The kind of job that leaves branches."""
 WEIGHTS: Final = "best.pt"
+_JOB: Final = Reference("job", kind=TRAINING, artifact=WEIGHTS, models=False)
 _RECORDS: Final = ("metrics.json", "manifest.json")
 
 
@@ -64,17 +65,7 @@ def pinned_student(asked: StudentConfig, stores: Stores) -> dict[str, Any]:
 
 def finished_job(job_id: str, stores: Stores) -> Job:
     """A distillation that left weights. Raises ConfigError."""
-    if not is_id(job_id):
-        raise _refused(f"found {job_id!r}")
-    try:
-        job = stores.jobs.get(job_id)
-    except JobNotFound as error:
-        raise _refused(str(error)) from None
-    if job.kind != TRAINING:
-        raise _refused(f"job {job.id} is of kind {job.kind}")
-    if WEIGHTS not in {artifact.name for artifact in stores.jobs.artifacts(job.id)}:
-        raise _refused(f"job {job.id} has no {WEIGHTS}: it is {job.state}")
-    return job
+    return stores.jobs.get(pin(_JOB, job_id, stores))
 
 
 def placed_student(pinned: Mapping[str, Any], stores: Stores) -> dict[str, Any]:
@@ -148,7 +139,3 @@ def _best(job: Job, stores: Stores) -> str:
         names = ", ".join(load_config(job.resolved).network.branch_names)
         raise ConfigError([Fault("branch", f"is missing: job {job.id} tells no best", names)])
     return str(best["branch"])
-
-
-def _refused(problem: str) -> ConfigError:
-    return ConfigError([Fault("job", problem, f"the id of a {TRAINING} job that succeeded")])
