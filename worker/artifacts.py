@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -54,7 +53,8 @@ class ArtifactStore:
         copy = Path(place) if self._local else self._cache / "outgoing" / key.replace("/", "_")
         with self._copying:
             try:
-                sha256, size = _copy(path, copy)
+                with path.open("rb") as source, replaced(copy) as target:
+                    sha256, size = _copy(source, target)
             except FileNotFoundError:
                 raise ArtifactUnusable(f"{path.name} is not there to be stored") from None
             if not self._local:
@@ -85,12 +85,8 @@ class ArtifactStore:
 
         Raises ArtifactUnusable when it is gone or is not what was stored, DiskFull.
         """
-        found = hashlib.sha256()
         with self.open(key) as source, replaced(target) as file:
-            while chunk := source.read(_CHUNK):
-                found.update(chunk)
-                file.write(chunk)
-            if found.hexdigest() != sha256:
+            if _copy(source, file)[0] != sha256:
                 raise ArtifactUnusable(f"the stored file {key} is damaged: its SHA-256 differs")
 
     def fetch(self, key: str, sha256: str) -> Path:
@@ -106,8 +102,7 @@ class ArtifactStore:
             path = self._cache / f"{sha256}{PurePosixPath(key).suffix}"
             with self._copying:
                 if not path.is_file():
-                    with self.open(key) as source, replaced(path) as target:
-                        shutil.copyfileobj(source, target, _CHUNK)
+                    self.copy(key, sha256, path)
         if digest(path)[0] != sha256:
             if not self._local:
                 path.unlink(missing_ok=True)  # the next call fetches it again
@@ -133,12 +128,11 @@ def digest(path: Path) -> tuple[str, int]:
         return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
-def _copy(source: Path, target: Path) -> tuple[str, int]:
-    """SHA-256 and length of what was copied; the target is whole or not there."""
+def _copy(source: IO[bytes], target: IO[bytes]) -> tuple[str, int]:
+    """SHA-256 in hex and length of what was copied."""
     sha256, size = hashlib.sha256(), 0
-    with source.open("rb") as reader, replaced(target) as writer:
-        while chunk := reader.read(_CHUNK):
-            sha256.update(chunk)
-            size += len(chunk)
-            writer.write(chunk)
+    while chunk := source.read(_CHUNK):
+        sha256.update(chunk)
+        size += len(chunk)
+        target.write(chunk)
     return sha256.hexdigest(), size

@@ -12,7 +12,7 @@ import stat
 import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -70,7 +70,7 @@ def unpack(archive: Path, into: Path, bounds: UploadBounds) -> Unpacked:
             target = into / path
             with told_when_full(target.name):
                 target.parent.mkdir(parents=True, exist_ok=True)
-            with RoomyFile(target, bounds.free_bytes) as file:
+            with closing(RoomyFile(target, bounds.free_bytes)) as file:
                 prints.append(f"{path}\0{_write(zipped, entry, file, meter)}")
     content = hashlib.sha256("\n".join(sorted(prints)).encode()).hexdigest()
     return Unpacked(tuple(entries), content)

@@ -2,8 +2,6 @@
 
 import shutil
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from model.errors import DiskFull
 from model.files import told_when_full
@@ -30,14 +28,3 @@ class RoomyFile:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
