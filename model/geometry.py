@@ -85,6 +85,15 @@ class Box:
         return [self.x, self.y, self.width, self.height]
 
 
+def check_on_image(boxes: Sequence[Box], size: tuple[int, int]) -> None:
+    """Raises BoxInvalid for a box that has no pixel on an image of size (height, width)."""
+    for i, box in enumerate(boxes):
+        if not box.overlaps(size):
+            raise BoxInvalid(
+                f"boxes[{i}] {box.as_list()} lies outside the image of {size[1]} × {size[0]} pixels"
+            )
+
+
 @dataclass(frozen=True)
 class Crop:
     """What the network sees of one person: `matrix` `[2, 3]` takes image to crop pixels."""

@@ -15,8 +15,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.errors import BoxInvalid, ModelUnusable
-from model.geometry import Box, Crop
+from model.errors import ModelUnusable
+from model.geometry import Box, Crop, check_on_image
 from model.onnx_check import only_computes
 from model.precisions import FULL
 from model.skeletons import Skeleton, from_description
@@ -215,12 +215,7 @@ class Predictor:
         self, image: Image.Image, boxes: Sequence[Box], *, flip_test: bool = False
     ) -> list[Pose]:
         """The pose in each box of an upright RGB image. Raises BoxInvalid."""
-        for i, box in enumerate(boxes):
-            if not box.overlaps((image.height, image.width)):
-                raise BoxInvalid(
-                    f"boxes[{i}] {box.as_list()} lies outside the image of "
-                    f"{image.width} × {image.height} pixels"
-                )
+        check_on_image(boxes, (image.height, image.width))
         if not boxes:
             return []
         crops = [self.crop_around(box) for box in boxes]

@@ -1,7 +1,6 @@
 """People's boxes from the text of a request."""
 
 import json
-from collections.abc import Sequence
 from typing import Any, Final
 
 from model.errors import BoxInvalid
@@ -28,16 +27,6 @@ def parse_boxes(text: str | None, images: int, *, most: int) -> list[list[Box] |
     if not isinstance(rows, list) or len(rows) != images:
         raise BoxInvalid(f"boxes must be a list of {images} lists, one an image, or null for each")
     return [None if row is None else _boxes(row, f"boxes[{i}]", most) for i, row in enumerate(rows)]
-
-
-def check_on_image(boxes: Sequence[Box], size: tuple[int, int]) -> None:
-    """Raises BoxInvalid for a box that has no pixel on an image of size (height, width)."""
-    for i, box in enumerate(boxes):
-        if not box.overlaps(size):
-            raise BoxInvalid(
-                f"boxes[{i}] {box.as_list()} lies outside the image, "
-                f"which is {size[1]} wide and {size[0]} high"
-            )
 
 
 def _boxes(rows: Any, where: str, most: int) -> list[Box]:

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.geometry import Box, Crop
+from model.geometry import Box, Crop, check_on_image
 from model.images import Photograph
 from model.predictor import Predictor
-from service.predict.boxes import check_on_image
 
 SHRINKS = (8, 4, 2)
 """By how much a JPEG can be decoded smaller."""

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.cores import cores
-from model.errors import BoxInvalid, PoseError
+from model.errors import PoseError
 from model.evaluation import answers
 from model.files import replaced
-from model.geometry import Box, Crop
+from model.geometry import Box, Crop, check_on_image
 from model.pictures import draw_poses
 from model.predictor import Pose, Predictor, as_pose
 from model.training.events import EventLog
@@ -128,10 +128,7 @@ class Answering:
             image = self._photographs.read(photo.name)
             size = (image.height, image.width)
             boxes = (Box.whole(size),) if photo.boxes is None else photo.boxes
-            for box in boxes:
-                if not box.overlaps(size):
-                    fault = f"box {box.as_list()} lies outside of {size[1]} × {size[0]} pixels"
-                    raise BoxInvalid(fault)
+            check_on_image(boxes, size)
             crops = [self._predictor.crop_around(box) for box in boxes]
             pixels = np.empty((len(crops), *self._predictor.card.size, 3), np.uint8)
             for row, crop in zip(pixels, crops, strict=True):
