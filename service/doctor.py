@@ -201,7 +201,7 @@ def _keys(stores: Stores) -> Finding:
     valid = [key.name for key in keys if key.revoked_at is None]
     if keys and not valid:
         return _fault("API keys", "all are revoked: nobody is let in", "okdhp keys create NAME")
-    none = "none: whoever reaches the server may use it; it listens on this machine alone"
+    none = "none: whoever reaches the server may use it"
     return Finding("API keys", Verdict.OK, f"{len(valid)} valid" if valid else none)
 
 

@@ -100,9 +100,8 @@ class Attempt:
 
     def _work(self) -> None:
         if self._job.kind not in self._kinds:
-            raise KindUnknown(
-                self._job.kind, sorted(self._kinds)
-            )  # this worker is the older program
+            # This worker is the older program.
+            raise KindUnknown(self._job.kind, sorted(self._kinds))
         kind = self._kinds[self._job.kind]
         spec = kind.prepare(self._job.resolved, self._stores)
         spec |= kind.gathered(self._jobs.parts(self._job.id), self._stores)
