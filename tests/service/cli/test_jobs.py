@@ -213,6 +213,8 @@ def test_ctrl_c_leaves_the_job_alone_and_says_so(url: str, stores: Stores) -> No
         env={**os.environ, "OKDHP_SERVER": url},
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's `&` has it ignored, for whatever the tests start too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert watching.stderr is not None
     while "claimed" not in watching.stderr.readline():
