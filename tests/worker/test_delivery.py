@@ -336,16 +336,13 @@ def test_each_gpu_has_one_job_and_none_while_its_memory_is_in_use(
     for job_id in (first, second, of_cpu):
         wait_for(stores, job_id, State.RUNNING)
 
-    assert [device_of(stores, one) for one in (first, second, of_cpu)] == [
-        "cuda:0",
-        "cuda:1",
-        "cpu",
-    ]
-    logs = [(stores.settings.run_dir(one) / "log.txt").read_text() for one in (first, second)]
+    on = {device_of(stores, one): one for one in (first, second, of_cpu)}
+    assert (on.keys(), on["cpu"]) == ({"cuda:0", "cuda:1", "cpu"}, of_cpu)
+    logs = [(stores.settings.run_dir(on[f"cuda:{n}"]) / "log.txt").read_text() for n in (0, 1)]
     assert ["on cuda '0', 1 thr" in logs[0], "on cuda '1', 1 thr" in logs[1]] == [True, True]
     gpus(30000, 30000)  # the first one's job ends, and another program has its memory
-    (stores.settings.run_dir(first) / "go").touch()
-    wait_for(stores, first, State.SUCCEEDED)
+    (stores.settings.run_dir(on["cuda:0"]) / "go").touch()
+    wait_for(stores, on["cuda:0"], State.SUCCEEDED)
     deadline = time.monotonic() + 20
     while (held_up := stores.jobs.get(third).held_up) is None:
         assert time.monotonic() < deadline
